@@ -1,0 +1,98 @@
+"""Spatial questions as SQL expressions, in the one form that keeps its index. Metres are true, on the spheroid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from geoalchemy2 import Geography, Geometry
+from sqlalchemy import Double, Integer, Text, cast, func, literal_column, select
+from sqlalchemy.sql.selectable import FromClause
+
+from geo.columns import SRID
+
+Expression = Any
+"""An SQL expression of a type that the name beside it tells: SQLAlchemy's own types do not know geometry."""
+
+_SRID = literal_column(str(SRID), Integer)
+_DIGITS = literal_column("7", Integer)
+
+METERS_PER_DEGREE = literal_column("110000.0", Double)
+"""A little under a degree's true length near the equator (110,574 m by latitude, 111,320 m by longitude), so that a box
+made with it is never too small."""
+
+_CANDIDATES = literal_column("9", Integer)
+"""Candidates taken for the nearest one: order in degrees and order in metres differ by up to 0.7 % here."""
+
+
+def as_geojson(shape: Expression) -> Expression:
+    """The shape as GeoJSON text with seven decimals (a centimetre)."""
+    return func.st_asgeojson(shape, _DIGITS, type_=Text)
+
+
+def point(longitude: Expression, latitude: Expression) -> Expression:
+    """A point from two bound numbers."""
+    return func.st_setsrid(func.st_makepoint(longitude, latitude), _SRID, type_=Geometry("POINT", srid=SRID))
+
+
+def envelope(*sides: Expression) -> Expression:
+    """A box from four bound numbers: west, south, east, north."""
+    return func.st_makeenvelope(*sides, _SRID, type_=Geometry("POLYGON", srid=SRID))
+
+
+def from_wkb(data: Expression) -> Expression:
+    """A shape from bound well-known binary."""
+    return func.st_geomfromwkb(data, _SRID, type_=Geometry(srid=SRID))
+
+
+def overlaps(shape: Expression, other: Expression) -> Expression:
+    """Whether the bounding boxes overlap: exact for points, and what the GiST index answers."""
+    return shape.op("&&", is_comparison=True)(other)
+
+
+def covers(shape: Expression, other: Expression) -> Expression:
+    """Whether no point of `other` lies outside of `shape`; a point on its border is covered."""
+    return func.st_covers(shape, other)
+
+
+def meets(shape: Expression, other: Expression) -> Expression:
+    """Whether the shapes share at least one point."""
+    return func.st_intersects(shape, other)
+
+
+def lies_within(shape: Expression, other: Expression) -> Expression:
+    """Whether no point of `shape` lies outside of `other`; shared borders count as within."""
+    return func.st_coveredby(shape, other)
+
+
+def meters_between(shape: Expression, other: Expression) -> Expression:
+    """Metres between the nearest points of two shapes; 0 where they meet."""
+    return func.st_distance(cast(shape, Geography(srid=SRID)), cast(other, Geography(srid=SRID)))
+
+
+def near(shape: Expression, other: Expression, meters: Expression) -> Expression:
+    """Whether `shape` comes within `meters` of `other`: a box test that the index answers, then true metres.
+
+    ST_DWithin on geography alone reads every row (904 ms instead of 0.25 at 100,000 rows).
+    """
+    grown = func.st_expand(other, meters / METERS_PER_DEGREE)
+    exact = func.st_dwithin(cast(shape, Geography(srid=SRID)), cast(other, Geography(srid=SRID)), meters)
+    return overlaps(shape, grown) & exact
+
+
+def nearest_id(table: FromClause, geometry: str, place: Expression) -> Expression:
+    """The id of the row of `table` whose `geometry` is nearest to `place`: candidates by index in degrees, re-ranked in
+    metres, ties by id."""
+    row = table.alias("candidate")
+    candidates = (
+        select(row.c.id, row.c[geometry])
+        .order_by(row.c[geometry].op("<->")(place))
+        .limit(_CANDIDATES)
+        .subquery("candidates")
+    )
+    distance = meters_between(candidates.c[geometry], place)
+    return (
+        select(candidates.c.id)
+        .order_by(distance, candidates.c.id)
+        .limit(literal_column("1", Integer))
+        .scalar_subquery()
+    )

@@ -1,0 +1,82 @@
+"""The hub as one ASGI application: what answers at which path. Everything that is shown is on this page."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from hub import graphql, health, pages
+from hub.database.session import Sessions
+from hub.settings import Settings
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The application over the database in `settings.database.database_url`. Starts without it, not ready."""
+    url = settings.database.database_url
+    if url is None:
+        raise ValueError("settings.database.database_url is missing: say which database the hub serves")
+    sessions = Sessions(url, settings.database)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await sessions.open()
+        # What was loaded stays: without it in the collector's sight its pauses are short.
+        gc.collect()
+        gc.freeze()
+        yield
+        app.state.readiness.draining = True
+        await sessions.close()
+
+    app = Starlette(
+        routes=routes(settings),
+        lifespan=lifespan,
+        middleware=[
+            Middleware(pages.SecurityHeaders),
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(settings.server.allowed_hosts), www_redirect=False),
+            Middleware(GZipMiddleware, minimum_size=2048, compresslevel=4),
+        ],
+        exception_handlers={HTTPException: _plain},
+    )
+    app.state.settings = settings
+    app.state.sessions = sessions
+    app.state.readiness = health.Readiness(sessions, url)
+    return app
+
+
+def routes(settings: Settings) -> list[BaseRoute]:
+    """Every path that the hub answers."""
+    return [
+        Route("/graphql", _graphql, methods=["GET", "POST"]),
+        Route("/graphql/sql", graphql.statement, methods=["POST"]),
+        Route("/health/live", health.live),
+        Route("/health/ready", health.ready),
+        *pages.routes(settings),
+    ]
+
+
+async def _graphql(request: Request) -> Response:
+    """A browser that comes by GET sees the query editor; operations come by POST only."""
+    if request.method == "POST":
+        return await graphql.answer(request)
+    if "query" in request.query_params or "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse(
+            {"errors": [{"message": "Send operations by POST.", "extensions": {"code": "BAD_USER_INPUT"}}]},
+            405,
+            {"allow": "POST"},
+        )
+    return pages.graphiql_page(request)
+
+
+async def _plain(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"errors": [{"message": error.detail}]}, error.status_code, error.headers)

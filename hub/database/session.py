@@ -1,0 +1,149 @@
+"""The one place that gives out database connections, and that says on them who is asking.
+
+A pooled connection keeps the role of its last caller: PostgreSQL's RESET ALL exempts it, and `set role` brings none of
+the role's own settings. So nobody gets a connection but through `Sessions.connection(caller)`: role, person, areas and
+time limit are set in one round trip whenever the caller differs from the connection's last, and a connection whose
+state is in doubt (cancelled, broken) is closed instead of being given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from hub.identity import NOBODY, Caller
+from hub.settings import Database
+from schema.errors import Unavailable
+
+_BECOME = """
+select set_config('role', $1, false), set_config('hub.person', $2, false), set_config('hub.areas', $3, false),
+       set_config('statement_timeout', $4, false)
+"""
+
+_LOST = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+"""The database, or the way to it, is away: another try may succeed."""
+
+
+class _Connection(asyncpg.Connection):
+    """A connection that knows for whom it was set last."""
+
+    __slots__ = ("caller",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.caller: Caller | None = None
+
+    async def become(self, caller: Caller, statement_seconds: float) -> None:
+        if self.caller == caller:
+            return
+        self.caller = None  # until the round trip below has come back
+        await self.fetchrow(
+            _BECOME,
+            caller.scope.value if caller.scope else "none",
+            caller.person,
+            "{" + ",".join(caller.areas) + "}",
+            f"{round(statement_seconds * 1000)}ms",
+        )
+        self.caller = caller
+
+    def forget(self) -> None:
+        self.caller = None
+
+
+class Sessions:
+    """The hub's connections to its database."""
+
+    def __init__(self, url: str, settings: Database) -> None:
+        self._url = url
+        self._settings = settings
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self) -> None:
+        """Get ready. Connections are made when they are first needed, so that the hub starts without its database."""
+        self._pool = await asyncpg.create_pool(
+            self._url,
+            min_size=0,
+            max_size=self._settings.pool_size,
+            connection_class=_Connection,
+            reset=_keep,
+            max_inactive_connection_lifetime=0,
+            statement_cache_size=500,
+            timeout=self._settings.wait_seconds,
+            server_settings={
+                "application_name": "hub",
+                "search_path": "public",
+                "timezone": "UTC",
+                "jit": "off",
+                # From its sixth run a prepared box query would get a plan that reads every row of the box.
+                "plan_cache_mode": "force_custom_plan",
+            },
+        )
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            try:
+                await asyncio.wait_for(self._pool.close(), 5)
+            except TimeoutError:
+                self._pool.terminate()
+            self._pool = None
+
+    @asynccontextmanager
+    async def connection(self, caller: Caller = NOBODY) -> AsyncIterator[asyncpg.Connection]:
+        """A connection that acts for `caller` and for nobody else. Raises Unavailable when there is none to be had."""
+        if self._pool is None:
+            raise Unavailable
+        try:
+            connection = await self._pool.acquire(timeout=self._settings.wait_seconds)
+        except TimeoutError as error:
+            raise Unavailable("All of the hub's connections are in use: try again in a moment.") from error
+        except _LOST as error:
+            raise Unavailable("The database does not answer: try again in a moment.") from error
+        try:
+            await connection.become(caller, self._settings.statement_seconds)
+            yield connection
+        except asyncpg.QueryCanceledError as error:
+            connection.forget()
+            seconds = self._settings.statement_seconds
+            raise Unavailable(f"The answer took over {seconds:g} seconds: ask for less, or try again.") from error
+        except _LOST as error:
+            connection.terminate()
+            raise Unavailable("The database went away: try again in a moment.") from error
+        except asyncpg.PostgresError:
+            connection.forget()
+            raise
+        except BaseException:
+            connection.terminate()  # cancelled, or broken in a way that nobody foresaw: never to be used again
+            raise
+        finally:
+            await self._pool.release(connection)
+
+    async def fetch_json(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
+        """One statement's one row: the compiled read of an operation. A lost connection is replaced once."""
+        try:
+            return await self._fetch(caller, sql, parameters)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, _LOST) or self._pool is None:
+                raise
+            # A restarted database leaves a pool of dead connections. Reads change nothing: ask once more on a new one.
+            await self._pool.expire_connections()
+            return await self._fetch(caller, sql, parameters)
+
+    async def _fetch(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
+        async with self.connection(caller) as connection:
+            return tuple(await connection.fetchrow(sql, *parameters))
+
+
+async def _keep(_: asyncpg.Connection) -> None:
+    """asyncpg's own reset costs a round trip each time and leaves the role as it is: `become` does what is needed."""

@@ -1,0 +1,202 @@
+"""The GraphQL door over HTTP: POST of JSON in, JSON out. What an operation may ask is counted in `schema`, not here."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from graphql import GraphQLError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+
+from hub.database.session import Sessions
+from hub.identity import PUBLIC, Caller
+from hub.settings import Limits, Settings
+from hub.sql import readable
+from schema.api import schema
+from schema.compiler.execution import Raw
+from schema.errors import ANSWERS, STATUS, BadUserInput, HubError, Internal
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1
+
+
+@dataclass
+class Context:
+    """What an operation runs with; see `schema.compiler.execution.Context`."""
+
+    limits: Limits
+    caller: Caller
+    sessions: Sessions
+    steps: dict[str, float] = field(default_factory=dict)
+
+    async def fetch_json(self, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
+        begun = perf_counter()
+        try:
+            return await self.sessions.fetch_json(self.caller, sql, parameters)
+        finally:
+            self.steps["database"] = (perf_counter() - begun) * 1000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A GraphQL request's body."""
+
+    query: str
+    variables: dict[str, Any] | None
+    operation_name: str | None
+
+
+class Refused(Exception):
+    """A request that is no GraphQL request, with its HTTP status."""
+
+    def __init__(self, status: int, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.response = JSONResponse(
+            {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}, status, headers
+        )
+
+
+async def answer(request: Request) -> Response:
+    """POST /graphql."""
+    begun = perf_counter()
+    settings: Settings = request.app.state.settings
+    try:
+        asked = await read_body(request, settings.limits)
+    except Refused as refusal:
+        return refusal.response
+    context = Context(settings.limits, PUBLIC, request.app.state.sessions)
+    try:
+        result = await schema.execute(
+            asked.query,
+            variable_values=asked.variables,
+            context_value=context,
+            operation_name=asked.operation_name,
+        )
+        data, errors = result.data, [as_answer(error) for error in result.errors or ()]
+    except (CannotGetOperationTypeError, InvalidOperationTypeError):
+        data, errors = None, [as_answer(BadUserInput("operationName: say which of the document's operations is meant"))]
+    status = STATUS[errors[0]["extensions"]["code"]] if data is None and errors else 200
+    response = Response(encode(data, errors), status, media_type="application/json")
+    response.headers["cache-control"] = "no-store"
+    if status in (429, 503):
+        response.headers["retry-after"] = str(RETRY_SECONDS)
+    if settings.server.shows_statements:
+        context.steps["total"] = (perf_counter() - begun) * 1000
+        response.headers["server-timing"] = ", ".join(f"{step};dur={ms:.2f}" for step, ms in context.steps.items())
+    return response
+
+
+async def statement(request: Request) -> Response:
+    """POST /graphql/sql: the statement that would answer, without running it."""
+    settings: Settings = request.app.state.settings
+    if not settings.server.shows_statements:
+        return JSONResponse({"errors": [{"message": "Statements are not shown here (HUB_STATEMENTS)."}]}, 404)
+    try:
+        asked = await read_body(request, settings.limits)
+        made, parameters = schema.compiled(asked.query, asked.variables, asked.operation_name, settings.limits)
+    except Refused as refusal:
+        return refusal.response
+    except (HubError, GraphQLError) as error:
+        told = as_answer(error)
+        return JSONResponse({"errors": [told]}, STATUS[told["extensions"]["code"]])
+    return JSONResponse({"statement": readable(made.sql), "parameters": [_shown(value) for value in parameters]})
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if not isinstance(value, bytes) else f"<{len(value)} bytes of well-known binary>"
+
+
+async def read_body(request: Request, limits: Limits) -> Asked:
+    """The request's body, refused by type, size and form before anything else looks at it."""
+    media_type, _, options = request.headers.get("content-type", "").partition(";")
+    if media_type.strip().lower() != "application/json" or (
+        "charset" in options.lower() and "utf-8" not in options.lower()
+    ):
+        raise Refused(
+            415, 'Send the operation as application/json: {"query": "…", "variables": {…}}.', accept="application/json"
+        )
+    declared = request.headers.get("content-length", "0")
+    too_large = f"The body is over {limits.max_body_bytes:,} bytes (HUB_MAX_BODY_BYTES)."
+    if declared.isdigit() and int(declared) > limits.max_body_bytes:
+        raise Refused(413, too_large)
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limits.max_body_bytes:
+                raise Refused(413, too_large)
+    except ClientDisconnect as error:
+        raise Refused(400, "The request ended before its body did.") from error
+    try:
+        parsed = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, f"The body is no JSON: {error}") from error
+    if isinstance(parsed, list):
+        raise Refused(400, "One operation a request: a list of them is not taken.")
+    if not isinstance(parsed, dict):
+        raise Refused(400, "The body must be a JSON object with query, variables and operationName.")
+    query, variables, name = parsed.get("query"), parsed.get("variables"), parsed.get("operationName")
+    if not isinstance(query, str) or not query.strip():
+        raise Refused(400, "query is missing: send the operation's text.")
+    if variables is not None and not isinstance(variables, dict):
+        raise Refused(400, "variables must be a JSON object.")
+    if name is not None and not isinstance(name, str):
+        raise Refused(400, "operationName must be a text.")
+    return Asked(query, variables, name or None)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def as_answer(error: HubError | GraphQLError) -> dict[str, Any]:
+    """An error as the caller sees it: message, place and `extensions.code`; of the unexpected only a number."""
+    cause = error if isinstance(error, HubError) else error.original_error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    told: dict[str, Any] = dict(error.formatted) if isinstance(error, GraphQLError) else {"message": str(error)}
+    if isinstance(cause, HubError):
+        code, details = _code(cause), cause.details
+    elif cause is None or (isinstance(cause, ValueError) and isinstance(error, GraphQLError) and not error.path):
+        code, details = "BAD_USER_INPUT", {}  # the document or its variables do not fit the schema
+    else:
+        number = secrets.token_hex(4)
+        # Where it broke, not with which values: messages of drivers and parsers repeat what the caller sent.
+        log.error("number %s: %s\n%s", number, type(cause).__name__, "".join(traceback.format_tb(cause.__traceback__)))
+        code, details = ANSWERS[Internal][0], {"number": number}
+        told = {"message": f"{Internal()} Number: {number}."}
+    return {**told, "extensions": {"code": code, **details}}
+
+
+def _code(error: HubError) -> str:
+    return next(ANSWERS[kind][0] for kind in type(error).__mro__ if kind in ANSWERS)
+
+
+def encode(data: Any, errors: list[dict[str, Any]]) -> bytes:
+    """The answer's bytes. What was compiled is JSON already and goes through as it is."""
+    parts = [b'{"data":']
+    if isinstance(data, Raw):
+        opening = b"{"
+        for key, value in data.members.items():
+            parts += [opening, b'"', key.encode(), b'":', value if isinstance(value, bytes) else _json(value)]
+            opening = b","
+        parts.append(b"}")
+    else:
+        parts.append(_json(data))
+    if errors:
+        parts += [b',"errors":', _json(errors)]
+    parts.append(b"}")
+    return b"".join(parts)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

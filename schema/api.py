@@ -1,0 +1,30 @@
+"""The API put together: what the county's hub can be asked. DOMAINS is the product's table of contents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from strawberry.schema.config import StrawberryConfig
+from strawberry.tools import create_type
+
+from schema import areas
+from schema.compiler import vocabulary
+from schema.compiler.execution import CompiledSchema
+from schema.scalars import SCALARS
+
+DOMAINS: tuple[Any, ...] = (areas,)
+"""Each a module with `ROOTS`."""
+
+
+def _build() -> CompiledSchema:
+    vocabulary.build()
+    query = create_type(
+        "Query",
+        [vocabulary.complete_root(root) for domain in DOMAINS for root in domain.ROOTS],
+        description="What the hub can be asked. Every read below is answered by one SQL statement.",
+    )
+    return CompiledSchema(query=query, config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=False))
+
+
+schema: CompiledSchema = _build()
+"""The one schema of the hub."""

@@ -1,0 +1,246 @@
+"""Where compiled reads meet Strawberry: one executor, one preparation, one cache.
+
+The executor takes the entity roots of a query out of the operation, answers them with one statement, and lets ordinary
+root fields (introspection, `me`, health) run beside it. A compiled operation succeeds or fails whole.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from time import perf_counter
+from typing import Any, Protocol
+
+import strawberry
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    MaxIntrospectionDepthRule,
+    OperationDefinitionNode,
+    specified_rules,
+    validate,
+)
+from graphql.execution.collect_fields import FieldDetails
+from graphql.execution.values import get_variable_values
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.types.execution import ExecutionContext, PreExecutionError
+
+from schema.compiler.admit import Ceilings, admit_document, admit_variables
+from schema.compiler.render import Mapping, Statement, render
+from schema.compiler.selection import Request, collected, select_root, shape_of
+from schema.errors import BadUserInput, HubError, QueryTooComplex
+
+KEPT_DOCUMENTS = 1000
+"""Documents whose parse, validation and statements are kept; the least used goes first."""
+KEPT_SHAPES = 50
+"""Statements kept for each document: one for each shape of its variables."""
+
+
+class Context(Protocol):
+    """What an operation needs from the running service: who asks, what they may ask, and the way to the database."""
+
+    limits: Ceilings
+    steps: dict[str, float]
+    """Milliseconds by step, for Server-Timing."""
+
+    async def fetch_json(self, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
+        """Run one statement as the caller; its one row's columns, each finished JSON."""
+        ...
+
+
+@dataclass
+class Document:
+    """A document that was admitted and validated once, and the statements made from it."""
+
+    ast: DocumentNode
+    errors: list[GraphQLError]
+    statements: dict[Any, Statement] = field(default_factory=dict)
+
+
+class Raw:
+    """Finished answers by response key: JSON bytes for compiled roots, values for the others."""
+
+    def __init__(self, members: dict[str, Any]) -> None:
+        self.members = members
+
+
+class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
+    """Answers a query's entity roots by one statement."""
+
+    def execute_collected_root_fields(
+        self, root_type: Any, root_value: Any, grouped_field_set: Any, serially: bool, new_defer_usages: Any
+    ) -> Any:
+        schema: CompiledSchema = self.schema.extensions["strawberry-definition"]
+        compiled = {
+            key: details
+            for key, details in grouped_field_set.items()
+            if root_type is self.schema.query_type and schema.is_compiled(details[0].node.name.value)
+        }
+        if not compiled:
+            return super().execute_collected_root_fields(
+                root_type, root_value, grouped_field_set, serially, new_defer_usages
+            )
+        return self._with_compiled(schema, root_type, root_value, grouped_field_set, compiled, serially)
+
+    async def _with_compiled(
+        self,
+        schema: CompiledSchema,
+        root_type: Any,
+        root_value: Any,
+        grouped: dict[str, list[FieldDetails]],
+        compiled: dict[str, list[FieldDetails]],
+        serially: bool,
+    ) -> Any:
+        context: Context = self.context_value
+        begun = perf_counter()
+        fragments = {name: details.definition for name, details in self.fragments.items()}
+        request = Request(self.schema, self.operation, fragments, self.variable_values)
+        statement = schema.statement(
+            request, {key: [d.node for d in details] for key, details in compiled.items()}, context.limits
+        )
+        parameters = statement.parameters(self.variable_values)
+        context.steps["compile"] = (perf_counter() - begun) * 1000
+        answers = dict(zip(statement.keys, await context.fetch_json(statement.sql, parameters), strict=True))
+        ordinary = {key: details for key, details in grouped.items() if key not in compiled}
+        others: Any = {}
+        if ordinary:
+            others = self.execute_root_grouped_field_set(root_type, root_value, ordinary, serially, None)
+            if inspect.isawaitable(others):
+                others = await others
+        return Raw(
+            {key: answers[key] if key in answers else others[key] for key in grouped if key in answers or key in others}
+        )
+
+
+class CompiledSchema(strawberry.Schema):
+    """A Strawberry schema whose reads over entities are compiled, and whose documents are admitted first."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments, execution_context_class=CompiledExecutor)
+        self._documents: OrderedDict[str, Document] = OrderedDict()
+        self._by_operation: dict[int, Document] = {}
+        self._rules = (*specified_rules, MaxIntrospectionDepthRule)
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Nothing: Strawberry would log what callers sent. The doors log what they did not expect, without values."""
+
+    @cached_property
+    def mapping(self) -> Mapping:
+        return Mapping(self._schema)
+
+    def is_compiled(self, root: str) -> bool:
+        return root in self._compiled_roots
+
+    @cached_property
+    def _compiled_roots(self) -> frozenset[str]:
+        query = self._schema.query_type
+        assert query is not None
+        return frozenset(name for name, definition in query.fields.items() if self.mapping.root(definition) is not None)
+
+    # -- documents --------------------------------------------------------------------------------------------------
+
+    def document(self, source: str, limits: Ceilings) -> Document:
+        """The document, admitted and validated: from the cache when it was seen before."""
+        known = self._documents.get(source)
+        if known is not None:
+            self._documents.move_to_end(source)
+            return known
+        ast = admit_document(source, limits)
+        made = Document(ast, validate(self._schema, ast, self._rules, max_errors=20))
+        self._documents[source] = made
+        for node in ast.definitions:
+            self._by_operation[id(node)] = made
+        if len(self._documents) > KEPT_DOCUMENTS:
+            _, dropped = self._documents.popitem(last=False)
+            for node in dropped.ast.definitions:
+                self._by_operation.pop(id(node), None)
+        return made
+
+    async def _prepare_operation_async(
+        self, context: ExecutionContext, extensions_runner: Any
+    ) -> PreExecutionError | None:
+        """Admit, parse and validate: every door (HTTP, websocket, SSE) comes through here before anything runs."""
+        ours: Context = context.context
+        begun = perf_counter()
+        try:
+            admit_variables(context.variables, ours.limits)
+            if context.query:
+                document = self.document(context.query, ours.limits)
+                context.graphql_document = document.ast
+                context.pre_execution_errors = document.errors or []
+        except HubError as error:
+            context.pre_execution_errors = [located(error)]
+            return PreExecutionError(data=None, errors=context.pre_execution_errors)
+        ours.steps["parse"] = (perf_counter() - begun) * 1000
+        return await super()._prepare_operation_async(context, extensions_runner)
+
+    # -- statements -------------------------------------------------------------------------------------------------
+
+    def statement(self, request: Request, roots: MappingType[str, list[Any]], limits: Ceilings) -> Statement:
+        """The statement for a request's compiled roots: made once for each shape of its variables; its cost is
+        checked each time."""
+        document = self._by_operation.get(id(request.operation))
+        shape = (id(request.operation), shape_of(request), limits.max_page, limits.max_in_list)
+        statement = document.statements.get(shape) if document else None
+        if statement is None:
+            selected = [select_root(request, key, nodes) for key, nodes in roots.items()]
+            statement = render(self.mapping, selected, limits)
+            if document is not None:
+                if len(document.statements) >= KEPT_SHAPES:
+                    document.statements.clear()
+                document.statements[shape] = statement
+        cost = statement.cost(request.variables)
+        if cost > limits.max_cost:
+            raise QueryTooComplex(
+                f"The operation asks for up to {cost:,} rows; at most {limits.max_cost:,} are given. "
+                "Ask for smaller pages, or nest fewer lists.",
+                cost=cost,
+                limit=limits.max_cost,
+            )
+        return statement
+
+    def compiled(
+        self, source: str, variables: dict[str, Any] | None, operation_name: str | None, limits: Ceilings
+    ) -> tuple[Statement, list[Any]]:
+        """The statement and parameters that would answer a query, without running it: `hub sql`, the editor's panel."""
+        admit_variables(variables, limits)
+        document = self.document(source, limits)
+        if document.errors:
+            raise document.errors[0]
+        operation = _operation(document.ast, operation_name)
+        values = get_variable_values(self._schema, operation.variable_definitions or (), variables or {})
+        if isinstance(values, list):
+            raise values[0]
+        fragments = {
+            node.name.value: node for node in document.ast.definitions if isinstance(node, FragmentDefinitionNode)
+        }
+        request = Request(self._schema, operation, fragments, values)
+        query = self._schema.query_type
+        assert query is not None
+        roots = {
+            key: nodes
+            for key, nodes in collected(request, query, [operation.selection_set]).items()
+            if self.is_compiled(nodes[0].name.value)
+        }
+        if not roots:
+            raise BadUserInput("This operation reads no table: there is no statement to show.")
+        statement = self.statement(request, roots, limits)
+        return statement, statement.parameters(values)
+
+
+def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    chosen = [node for node in operations if name is None or (node.name is not None and node.name.value == name)]
+    if len(chosen) != 1:
+        raise BadUserInput("operationName: say which of the document's operations is meant")
+    return chosen[0]
+
+
+def located(error: HubError) -> GraphQLError:
+    """A hub error as GraphQL reports it; `extensions` are filled where answers are made."""
+    return GraphQLError(str(error), original_error=error)

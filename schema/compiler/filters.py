@@ -1,0 +1,160 @@
+"""`where`: from a tree of conditions to one SQL expression. Values are bound, never written into the statement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from geoalchemy2 import Geometry
+from sqlalchemy import ColumnElement, and_, exists, false, func, literal_column, not_, or_, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from geo import sql as spatial
+from schema.compiler.mapping import ColumnSpec, Entity, ManySpec, OneSpec
+from schema.compiler.selection import Argument, Leaf
+from schema.errors import BadUserInput
+
+if TYPE_CHECKING:
+    from schema.compiler.render import Renderer
+
+MAX_NEAR_METERS = 200_000.0
+
+
+def condition(
+    render: Renderer, entity: Entity, row: Any, where: dict[str, Argument], place: str
+) -> ColumnElement[bool]:
+    """The condition that `where` puts on `row` (the columns of an alias of the entity's table)."""
+    parts: list[ColumnElement[bool]] = []
+    for name, value in where.items():
+        here = f"{place}.{name}"
+        if value is None:
+            raise BadUserInput(f"{here} is null: leave it out, or ask for rows without a value by isNull")
+        if name == "and":
+            parts.append(and_(true(), *(condition(render, entity, row, each, here) for each in value)))
+        elif name == "or":
+            parts.append(or_(false(), *(condition(render, entity, row, each, here) for each in value)))
+        elif name == "not":
+            parts.append(_fails(condition(render, entity, row, value, here)))
+        else:
+            parts.append(_member(render, entity, row, name, value, here))
+    return and_(true(), *parts)
+
+
+def _fails(expression: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Not true: a comparison with a missing value fails like any other, so that `not` and its opposite cover all."""
+    return not_(func.coalesce(expression, false()))
+
+
+def _member(render: Renderer, entity: Entity, row: Any, name: str, value: Any, place: str) -> ColumnElement[bool]:
+    field = render.mapping.field(entity, name)
+    spec = field.spec
+    if isinstance(spec, OneSpec):
+        other = render.alias(field.target)
+        inner = condition(render, field.target, other.c, value, place)
+        return exists(
+            select(literal_column("1")).select_from(other).where(spec.on(row, other.c), inner).correlate_except(other)
+        )
+    if isinstance(spec, ManySpec):
+        return _list(render, field, spec, row, value, place)
+    assert isinstance(spec, ColumnSpec)
+    column = row[spec.column or field.python_name]
+    if isinstance(column.type, Geometry):
+        return and_(
+            true(),
+            *(_spatial(render, column, operator, given, f"{place}.{operator}") for operator, given in value.items()),
+        )
+    if isinstance(column.type, ARRAY):
+        return and_(
+            true(),
+            *(_texts(render, column, operator, given, f"{place}.{operator}") for operator, given in value.items()),
+        )
+    return and_(
+        true(), *(_scalar(render, column, operator, given, f"{place}.{operator}") for operator, given in value.items())
+    )
+
+
+def _list(
+    render: Renderer, field: Any, spec: ManySpec, row: Any, value: dict[str, Any], place: str
+) -> ColumnElement[bool]:
+    parts = []
+    for quantifier, where in value.items():
+        if where is None:
+            raise BadUserInput(f"{place}.{quantifier} is null: leave it out")
+        other = render.alias(field.target)
+        inner = condition(render, field.target, other.c, where, f"{place}.{quantifier}")
+        wanted = _fails(inner) if quantifier == "every" else inner
+        found = exists(
+            select(literal_column("1")).select_from(other).where(spec.on(row, other.c), wanted).correlate_except(other)
+        )
+        parts.append(found if quantifier == "some" else not_(found))
+    return and_(true(), *parts)
+
+
+def _given(value: Any, place: str) -> Any:
+    if value is None:
+        raise BadUserInput(f"{place} is null: leave it out, or ask for rows without a value by isNull")
+    return value
+
+
+def _scalar(render: Renderer, column: Any, operator: str, value: Any, place: str) -> ColumnElement[bool]:
+    _given(value, place)
+    if operator == "isNull":
+        return column.is_(None) if value else column.is_not(None)
+    if operator in ("in", "notIn"):
+        listed = (
+            func.any(render.bind(value, ARRAY(column.type)))
+            if operator == "in"
+            else func.all(render.bind(value, ARRAY(column.type)))
+        )
+        if operator == "in":
+            return column == listed
+        return _or_missing(column, column != listed)
+    bound = render.bind(value, column.type)
+    match operator:
+        case "eq":
+            return column == bound
+        case "ne":
+            return _or_missing(column, column != bound)
+        case "lt":
+            return column < bound
+        case "lte":
+            return column <= bound
+        case "gt":
+            return column > bound
+        case "gte":
+            return column >= bound
+        case "contains":
+            return func.strpos(func.lower(column), func.lower(bound)) > literal_column("0")
+        case "startsWith":
+            return func.starts_with(func.lower(column), func.lower(bound))
+    raise AssertionError(operator)
+
+
+def _or_missing(column: Any, differs: ColumnElement[bool]) -> ColumnElement[bool]:
+    return or_(differs, column.is_(None)) if column.nullable else differs
+
+
+def _texts(render: Renderer, column: Any, operator: str, value: Any, place: str) -> ColumnElement[bool]:
+    bound = func.lower(render.bind(_given(value, place), column.type.item_type))
+    text = func.unnest(column).column_valued("text")
+    found = (
+        func.lower(text) == bound if operator == "has" else func.strpos(func.lower(text), bound) > literal_column("0")
+    )
+    return exists(select(literal_column("1")).select_from(text).where(found))
+
+
+def _spatial(render: Renderer, column: Any, operator: str, value: Any, place: str) -> ColumnElement[bool]:
+    _given(value, place)
+    match operator:
+        case "isNull":
+            return column.is_(None) if value else column.is_not(None)
+        case "bbox":
+            box = render.box(value)
+            return spatial.overlaps(column, box) if column.type.geometry_type == "POINT" else spatial.meets(column, box)
+        case "within":
+            return spatial.lies_within(column, render.area(value))
+        case "intersects":
+            return spatial.meets(column, render.area(value))
+        case "near":
+            assert isinstance(value["meters"], Leaf)
+            return spatial.near(column, render.point(value["point"]), render.meters(value["meters"], MAX_NEAR_METERS))
+    raise AssertionError(operator)

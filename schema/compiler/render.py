@@ -1,0 +1,233 @@
+"""From a tree of selections to one SQL statement that returns finished JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import shapely
+from graphql import get_named_type
+from graphql.execution.values import VariableValues
+from sqlalchemy import ColumnElement, Double, LargeBinary, Text, bindparam, func, literal_column, select
+from sqlalchemy import types as sqltypes
+from sqlalchemy.dialects.postgresql import BYTEA
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from sqlalchemy.sql.selectable import FromClause
+
+from geo import sql as spatial
+from schema.compiler.admit import Ceilings
+from schema.compiler.connections import Page
+from schema.compiler.mapping import ENTITIES, ColumnSpec, ComputedSpec, Entity, ManySpec, Mapping, OneSpec
+from schema.compiler.pieces import Piece, as_json, fixed, joined, members, or_null
+from schema.compiler.selection import Argument, Leaf, Read, Selected, always
+from schema.compiler.values import converter
+from schema.errors import BadUserInput
+
+
+@dataclass
+class Cost:
+    """Rows that a list may return: its page, times what each row brings."""
+
+    size: Read
+    children: list[Cost] = field(default_factory=list)
+
+    def rows(self, variables: VariableValues) -> int:
+        below: int = sum(child.rows(variables) for child in self.children)
+        return int(self.size(variables)) * (1 + below)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """SQL that answers the compiled roots of an operation, one column of JSON bytes each."""
+
+    sql: str
+    reads: tuple[Read, ...]
+    """A function for each parameter, in order: from a request's variables to its value."""
+    keys: tuple[str, ...]
+    """Response keys, in the order of the columns."""
+    costs: tuple[Cost, ...]
+
+    def parameters(self, variables: VariableValues) -> list[Any]:
+        return [read(variables) for read in self.reads]
+
+    def cost(self, variables: VariableValues) -> int:
+        """Rows that the operation may return: the product of page sizes along each path, added up."""
+        return sum(cost.rows(variables) for cost in self.costs)
+
+
+SQL_TYPES: dict[str, Any] = {
+    "String": Text(),
+    "ID": sqltypes.Uuid(),
+    "Int": sqltypes.Integer(),
+    "Float": Double(),
+    "Boolean": sqltypes.Boolean(),
+    "Date": sqltypes.Date(),
+    "DateTime": sqltypes.DateTime(timezone=True),
+}
+"""What an argument of a root or computed field is in SQL, by its scalar."""
+
+_LIST_ARGUMENTS = ("where", "orderBy", "first", "after", "last", "before")
+
+
+def render(mapping: Mapping, roots: list[Selected], limits: Ceilings) -> Statement:
+    """One statement for all of an operation's compiled roots."""
+    return Renderer(mapping, limits).statement(roots)
+
+
+class Renderer:
+    """The state of one rendering: numbered aliases, the parameters met so far, the cost of the lists met so far."""
+
+    def __init__(self, mapping: Mapping, limits: Ceilings) -> None:
+        self.mapping = mapping
+        self.limits = limits
+        self._names = 0
+        self._reads: dict[str, Read] = {}
+        self._costs: list[list[Cost]] = [[]]
+
+    def statement(self, roots: list[Selected]) -> Statement:
+        columns = []
+        for at, selected in enumerate(roots):
+            assert selected.field is not None
+            spec = self.mapping.root(selected.field)
+            assert spec is not None
+            make = self.list if spec.many else self._one
+
+            def on(row: Any, body: Any = spec.body, selected: Selected = selected) -> Any:
+                return self._called(body, row, selected)
+
+            answer = make(ENTITIES[spec.entity], selected, on)
+            columns.append(func.convert_to(answer, fixed("UTF8"), type_=BYTEA).label(f"r{at}"))
+        compiled = select(*columns).compile(dialect=asyncpg_dialect())
+        constants = compiled.params  # values that a domain's own expressions hold
+        reads = tuple(self._reads.get(name) or always(constants[name]) for name in compiled.positiontup or ())
+        return Statement(str(compiled), reads, tuple(selected.key for selected in roots), tuple(self._costs[0]))
+
+    # -- names and values -------------------------------------------------------------------------------------------
+
+    def name(self, letter: str) -> str:
+        """A name that no other part of the statement has; numbered: the same question has the same statement."""
+        self._names += 1
+        return f"{letter}{self._names}"
+
+    def alias(self, entity: Entity) -> FromClause:
+        return entity.table.alias(self.name("t"))
+
+    def parameter(self, read: Read, type_: Any) -> ColumnElement[Any]:
+        name = f"p{len(self._reads) + 1}"
+        self._reads[name] = read
+        return bindparam(name, type_=type_, required=True)
+
+    def bind(self, leaf: Leaf, type_: Any) -> ColumnElement[Any]:
+        """A parameter for a scalar, or for a list of scalars: then `type_` is an array."""
+        convert = converter(type_.item_type if leaf.many else type_, leaf.place)
+        most = self.limits.max_in_list
+
+        def one(variables: VariableValues) -> Any:
+            return convert(leaf.read(variables))
+
+        def listed(variables: VariableValues) -> list[Any]:
+            values = leaf.read(variables)
+            if len(values) > most:
+                raise BadUserInput(f"{leaf.place} lists {len(values):,} values; at most {most:,} are taken")
+            return [convert(value) for value in values]
+
+        return self.parameter(listed if leaf.many else one, type_)
+
+    def point(self, leaf: Leaf) -> ColumnElement[Any]:
+        return spatial.point(*self._numbers(leaf, 2))
+
+    def box(self, leaf: Leaf) -> ColumnElement[Any]:
+        return spatial.envelope(*self._numbers(leaf, 4))
+
+    def _numbers(self, leaf: Leaf, count: int) -> list[ColumnElement[float]]:
+        def nth(at: int) -> Read:
+            return lambda variables: leaf.read(variables)[at]
+
+        return [self.parameter(nth(at), Double()) for at in range(count)]
+
+    def area(self, leaf: Leaf) -> ColumnElement[Any]:
+        return spatial.from_wkb(self.parameter(lambda variables: shapely.to_wkb(leaf.read(variables)), LargeBinary()))
+
+    def meters(self, leaf: Leaf, most: float) -> ColumnElement[float]:
+        def read(variables: VariableValues) -> float:
+            value = float(leaf.read(variables))
+            if not 0 <= value <= most:
+                raise BadUserInput(f"{leaf.place} is {value:g}: it goes from 0 to {most:,.0f} metres")
+            return value
+
+        return self.parameter(read, Double())
+
+    def _argument(self, argument: Argument) -> Any:
+        if not isinstance(argument, Leaf):
+            return argument
+        match argument.type.name:
+            case "Position":
+                return self.point(argument)
+            case "BBox":
+                return self.box(argument)
+            case "AreaGeoJSON":
+                return self.area(argument)
+            case name:
+                return self.bind(argument, SQL_TYPES[name])
+
+    def _called(self, body: Callable[..., Any], row: Any, selected: Selected) -> Any:
+        """What a declared body says for this row, with its arguments bound."""
+        assert selected.field is not None
+        listed = "orderBy" in selected.field.args
+        values = {
+            definition.extensions["strawberry-definition"].python_name: self._argument(selected.arguments.get(name))
+            for name, definition in selected.field.args.items()
+            if not (listed and name in _LIST_ARGUMENTS)
+        }
+        return body(row, **values)
+
+    # -- objects and lists ------------------------------------------------------------------------------------------
+
+    def object(self, entity: Entity, row: Any, children: list[Selected]) -> ColumnElement[str]:
+        """`{"key": value, …}` of one row."""
+        return joined(*members([(child.key, [self._value(entity, row, child)]) for child in children]))
+
+    def _value(self, entity: Entity, row: Any, selected: Selected) -> Piece:
+        if selected.field is None:
+            return f'"{entity.name}"'
+        field = self.mapping.field(entity, selected.name)
+        match field.spec:
+            case ColumnSpec() as spec:
+                column = row[spec.column or field.python_name]
+                value = row[spec.json] if spec.json else as_json(column, column.type, selected.type)
+                return or_null(value) if field.nullable else value
+            case ComputedSpec() as spec:
+                expression = self._called(spec.expression, row, selected)
+                # Whether an expression can be NULL cannot be seen: a NULL here must not swallow the object around it.
+                return or_null(as_json(expression, expression.type, get_named_type(selected.type)))
+            case OneSpec(on):
+                return self._one(field.target, selected, lambda other: on(row, other))
+            case ManySpec(on):
+                return self.list(field.target, selected, lambda other: on(row, other))
+        raise AssertionError(field.spec)
+
+    def _one(self, entity: Entity, selected: Selected, on: Callable[[Any], Any]) -> ColumnElement[str]:
+        alias = self.alias(entity)
+        where = on(alias.c)
+        found = select(self.object(entity, alias.c, selected.children).label("json")).select_from(alias)
+        if where is not None:
+            found = found.where(where)
+        if not _is_by_key(where, alias):
+            # Several rows may answer (a point on a border): the first in the list's own order does.
+            found = found.order_by(*(alias.c[name] for name in (*entity.order, "id"))).limit(literal_column("1"))
+        return or_null(found.correlate_except(alias).scalar_subquery())
+
+    def list(self, entity: Entity, selected: Selected, on: Callable[[Any], Any]) -> ColumnElement[str]:
+        """A connection: see `connections.py`."""
+        page = Page(self, entity, selected, on)
+        self._costs.append([])
+        answer = page.render()
+        below = self._costs.pop()
+        self._costs[-1].append(Cost(page.size, below))
+        return answer
+
+
+def _is_by_key(where: Any, alias: FromClause) -> bool:
+    """Whether the condition is `id = …`, so that there is one row at most and no order to ask for."""
+    return where is not None and getattr(where, "left", None) is alias.c.id and where.operator.__name__ == "eq"

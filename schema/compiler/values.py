@@ -1,0 +1,74 @@
+"""From a GraphQL value to what the database driver binds, refused where no column could hold it."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import types as sqltypes
+
+from schema.errors import BadUserInput
+
+
+def converter(type_: Any, place: str) -> Callable[[Any], Any]:
+    """The function that turns values for a column of this type into what the driver binds. A cursor's values are text
+    where JSON has no form of its own for them."""
+
+    def text(value: Any) -> str:
+        if not isinstance(value, str):
+            raise BadUserInput(f"{place}: a text is expected")
+        if "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise BadUserInput(f"{place}: the text holds a character that no database can store (NUL or half a pair)")
+        return value
+
+    def key(value: Any) -> uuid.UUID:
+        try:
+            return uuid.UUID(str(value))
+        except ValueError as error:
+            raise BadUserInput(f"{place}: an id looks like 0190b4a2-7c1e-7d3a-9f00-1b2c3d4e5f60") from error
+
+    def number(value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                value = math.nan
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise BadUserInput(f"{place}: a finite number is expected")
+        return value
+
+    def moment(value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value)
+            except ValueError as error:
+                raise BadUserInput(f"{place}: a time is expected") from error
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+    def day(value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                return datetime.fromisoformat(value).date()
+            except ValueError as error:
+                raise BadUserInput(f"{place}: a day is expected") from error
+        return value
+
+    match type_:
+        case sqltypes.Uuid():
+            return key
+        case sqltypes.Integer():
+            return lambda value: int(number(value))
+        case sqltypes.Float() | sqltypes.Numeric():
+            return number
+        case sqltypes.DateTime():
+            return moment
+        case sqltypes.Date():
+            return day
+        case sqltypes.Boolean():
+            return bool
+        case _:
+            return lambda value: text(value.value if isinstance(value, Enum) else value)
