@@ -41,7 +41,7 @@ def envelope(*sides: Expression) -> Expression:
 
 def from_wkb(data: Expression) -> Expression:
     """A shape from bound well-known binary."""
-    return func.st_geomfromwkb(data, _SRID, type_=Geometry(srid=SRID))
+    return func.st_setsrid(func.st_geomfromewkb(data), _SRID, type_=Geometry(srid=SRID))
 
 
 def overlaps(shape: Expression, other: Expression) -> Expression:

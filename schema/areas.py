@@ -24,6 +24,7 @@ from sqlalchemy import (
     Numeric,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     func,
     select,
@@ -38,7 +39,7 @@ from schema.scalars import GeoJSON, Position
 
 
 def _key() -> Column[object]:
-    return Column("id", Uuid, primary_key=True)
+    return Column("id", Uuid, primary_key=True, server_default=func.uuidv7())
 
 
 def _area(name: str = "area_id") -> Column[object]:
@@ -71,8 +72,9 @@ areas = Table(
     "areas",
     metadata,
     _key(),
-    Column("level", Text, nullable=False),  # county, sub_county, ward; unique with code
+    Column("level", Text, nullable=False),  # county, sub_county, ward
     Column("code", Text, nullable=False),
+    UniqueConstraint("level", "code"),
 )
 
 area_names = Table(
@@ -116,6 +118,7 @@ area_figures = Table(
     Column("as_of", Date, nullable=False),
     Column("source_id", Uuid, ForeignKey("sources.id", ondelete="restrict"), nullable=False),
     Column("note", Text),
+    UniqueConstraint("area_id", "figure", "as_of", "source_id"),
 )
 
 waters = Table(

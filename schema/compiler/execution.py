@@ -26,7 +26,7 @@ from graphql import (
     validate,
 )
 from graphql.execution.collect_fields import FieldDetails
-from graphql.execution.values import get_variable_values
+from graphql.execution.values import VariableValues, get_variable_values
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.execution import ExecutionContext, PreExecutionError
 
@@ -204,6 +204,13 @@ class CompiledSchema(strawberry.Schema):
             )
         return statement
 
+    def variable_values(self, operation: OperationDefinitionNode, variables: dict[str, Any] | None) -> VariableValues:
+        """A request's variables, checked and coerced. Raises GraphQLError for the first that does not fit."""
+        values = get_variable_values(self._schema, operation.variable_definitions or (), variables or {})
+        if isinstance(values, list):
+            raise values[0]
+        return values
+
     def compiled(
         self, source: str, variables: dict[str, Any] | None, operation_name: str | None, limits: Ceilings
     ) -> tuple[Statement, list[Any]]:
@@ -213,9 +220,7 @@ class CompiledSchema(strawberry.Schema):
         if document.errors:
             raise document.errors[0]
         operation = _operation(document.ast, operation_name)
-        values = get_variable_values(self._schema, operation.variable_definitions or (), variables or {})
-        if isinstance(values, list):
-            raise values[0]
+        values = self.variable_values(operation, variables)
         fragments = {
             node.name.value: node for node in document.ast.definitions if isinstance(node, FragmentDefinitionNode)
         }
