@@ -143,7 +143,10 @@ class Page:
 
     def _beyond(self, row: Any, cursor: Leaf, *, after: bool) -> ColumnElement[bool]:
         """Whether a row comes after (or before) the cursor in the list's order."""
-        bound = [self.renderer.parameter(self._cursor_read(cursor, at), key.type) for at, key in enumerate(self.keys)]
+        bound = [
+            self.renderer.parameter(self._cursor_read(cursor, at), key.type, (cursor, self.digest, at))
+            for at, key in enumerate(self.keys)
+        ]
         mine = [key.of(row) for key in self.keys]
         falling = {key.descending for key in self.keys}
         if len(falling) == 1 and not any(key.nullable for key in self.keys):
@@ -234,7 +237,7 @@ class Page:
             query = query.where(self._beyond(row, self.before, after=False))
         for key in self.keys:  # PostgreSQL's own order of missing values: last ascending, first descending
             query = query.order_by(key.of(row).desc() if key.descending is not self.backward else key.of(row).asc())
-        size = self.renderer.parameter(self.size, Integer())
+        size = self.renderer.parameter(self.size, Integer(), (self, "size"))
         query = query.limit(size + literal_column("1") if peeks else size)
         source: Any = query.correlate_except(alias).subquery(self.renderer.name("p"))
         number = None

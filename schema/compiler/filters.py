@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from geoalchemy2 import Geometry
-from sqlalchemy import ColumnElement, and_, exists, false, func, literal_column, not_, or_, select, true
+from sqlalchemy import ColumnElement, Integer, and_, exists, false, func, literal_column, not_, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from geo import sql as spatial
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from schema.compiler.render import Renderer
 
 MAX_NEAR_METERS = 200_000.0
+
+_ZERO = literal_column("0", Integer)
 
 
 def condition(
@@ -123,7 +125,7 @@ def _scalar(render: Renderer, column: Any, operator: str, value: Any, place: str
         case "gte":
             return column >= bound
         case "contains":
-            return func.strpos(func.lower(column), func.lower(bound)) > literal_column("0")
+            return func.strpos(func.lower(column), func.lower(bound)) > _ZERO
         case "startsWith":
             return func.starts_with(func.lower(column), func.lower(bound))
     raise AssertionError(operator)
@@ -135,11 +137,10 @@ def _or_missing(column: Any, differs: ColumnElement[bool]) -> ColumnElement[bool
 
 def _texts(render: Renderer, column: Any, operator: str, value: Any, place: str) -> ColumnElement[bool]:
     bound = func.lower(render.bind(_given(value, place), column.type.item_type))
-    text = func.unnest(column).column_valued("text")
-    found = (
-        func.lower(text) == bound if operator == "has" else func.strpos(func.lower(text), bound) > literal_column("0")
-    )
-    return exists(select(literal_column("1")).select_from(text).where(found))
+    texts = func.unnest(column).table_valued("text").render_derived(name=render.name("u"))
+    text = func.lower(texts.c.text)
+    found = text == bound if operator == "has" else func.strpos(text, bound) > _ZERO
+    return exists(select(literal_column("1")).select_from(texts).where(found).correlate_except(texts))
 
 
 def _spatial(render: Renderer, column: Any, operator: str, value: Any, place: str) -> ColumnElement[bool]:

@@ -83,6 +83,7 @@ class Renderer:
         self.limits = limits
         self._names = 0
         self._reads: dict[str, Read] = {}
+        self._bound: dict[Any, ColumnElement[Any]] = {}
         self._costs: list[list[Cost]] = [[]]
 
     def statement(self, roots: list[Selected]) -> Statement:
@@ -113,10 +114,13 @@ class Renderer:
     def alias(self, entity: Entity) -> FromClause:
         return entity.table.alias(self.name("t"))
 
-    def parameter(self, read: Read, type_: Any) -> ColumnElement[Any]:
-        name = f"p{len(self._reads) + 1}"
-        self._reads[name] = read
-        return bindparam(name, type_=type_, required=True)
+    def parameter(self, read: Read, type_: Any, key: tuple[Any, ...]) -> ColumnElement[Any]:
+        """A parameter of the statement; with the same `key` (whose value, which part) it is the same one."""
+        if key not in self._bound:
+            name = f"p{len(self._reads) + 1}"
+            self._reads[name] = read
+            self._bound[key] = bindparam(name, type_=type_, required=True)
+        return self._bound[key]
 
     def bind(self, leaf: Leaf, type_: Any) -> ColumnElement[Any]:
         """A parameter for a scalar, or for a list of scalars: then `type_` is an array."""
@@ -132,7 +136,7 @@ class Renderer:
                 raise BadUserInput(f"{leaf.place} lists {len(values):,} values; at most {most:,} are taken")
             return [convert(value) for value in values]
 
-        return self.parameter(listed if leaf.many else one, type_)
+        return self.parameter(listed if leaf.many else one, type_, (leaf, str(type_)))
 
     def point(self, leaf: Leaf) -> ColumnElement[Any]:
         return spatial.point(*self._numbers(leaf, 2))
@@ -144,10 +148,13 @@ class Renderer:
         def nth(at: int) -> Read:
             return lambda variables: leaf.read(variables)[at]
 
-        return [self.parameter(nth(at), Double()) for at in range(count)]
+        return [self.parameter(nth(at), Double(), (leaf, at)) for at in range(count)]
 
     def area(self, leaf: Leaf) -> ColumnElement[Any]:
-        return spatial.from_wkb(self.parameter(lambda variables: shapely.to_wkb(leaf.read(variables)), LargeBinary()))
+        def read(variables: VariableValues) -> bytes:
+            return shapely.to_wkb(leaf.read(variables))
+
+        return spatial.from_wkb(self.parameter(read, LargeBinary(), (leaf, "wkb")))
 
     def meters(self, leaf: Leaf, most: float) -> ColumnElement[float]:
         def read(variables: VariableValues) -> float:
@@ -156,7 +163,7 @@ class Renderer:
                 raise BadUserInput(f"{leaf.place} is {value:g}: it goes from 0 to {most:,.0f} metres")
             return value
 
-        return self.parameter(read, Double())
+        return self.parameter(read, Double(), (leaf, "meters"))
 
     def _argument(self, argument: Argument) -> Any:
         if not isinstance(argument, Leaf):

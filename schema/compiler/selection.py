@@ -51,7 +51,7 @@ from schema.scalars import holds_variable
 Read = Callable[[VariableValues], Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Leaf:
     """A scalar (or a list of scalars) whose value each request brings anew."""
 

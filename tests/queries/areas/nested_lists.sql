@@ -25,7 +25,7 @@ select convert_to((
             where t3.id = t2.sub_county_id
           ), 'null') || '}' as j0
           from wards as t2
-          where t2.sub_county_id = t1.id and t2.population > $3::integer
+          where t2.sub_county_id = t1.id and t2.population > $1::integer
           order by t2.population desc, t2.id asc
           limit $2::integer + 1
         ) as p4
@@ -33,10 +33,9 @@ select convert_to((
     ) || '}' as j0
     from sub_counties as t1
     order by t1.code asc, t1.id asc
-    limit $4::integer
+    limit $3::integer
   ) as p7
 ), 'UTF8') as r0;
 -- $1 = 1000
 -- $2 = 2
--- $3 = 1000
--- $4 = 2
+-- $3 = 2

@@ -1,0 +1,183 @@
+"""The access table means what it says: tried with roles that are to come, on tables made for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from hub.database.policies import listed, rendered
+from schema.access import ACCESS, Access, Noun, Reach, Right, Role, Scope
+from schema.compiler.mapping import metadata
+
+if TYPE_CHECKING:
+    from tests.conftest import County
+
+EAST, WEST = UUID(int=1), UUID(int=2)
+AMINA, BARAKA = UUID(int=11), UUID(int=12)
+
+TRIED = Access(
+    nouns={
+        "notices": Noun(("notices",)),
+        "calls": Noun(("calls",), person="caller_id", area="ward_id"),
+        "payrolls": Noun(("payrolls",)),
+    },
+    roles={
+        "public": Role(Scope.PUBLIC, {"notices": Right(Reach.COUNTY), "calls": Right(Reach.COUNTS)}),
+        "caller": Role(Scope.OWN, {"calls": Right(Reach.OWN, Reach.OWN)}),
+        "ward": Role(Scope.AREA, {"calls": Right(Reach.AREA)}),
+        "desk": Role(Scope.COUNTY, {"calls": Right(Reach.COUNTY, Reach.COUNTY)}),
+        "auditor": Role(Scope.COUNTY, {"calls": Right(Reach.COUNTY), "payrolls": Right(Reach.COUNTY)}),
+    },
+)
+
+
+@pytest.fixture
+def county(fresh_database: County) -> Iterator[psycopg.Connection]:
+    """The hub's login, where the tables of the tried access table hold rows."""
+    with psycopg.connect(fresh_database.owner_url) as owner:
+        owner.execute("set role hub_owner")
+        owner.execute("create table notices (id int primary key)")
+        owner.execute("create table calls (id int primary key, caller_id uuid not null, ward_id uuid not null)")
+        owner.execute("create table payrolls (id int primary key)")
+        for table in ("notices", "calls", "payrolls"):
+            owner.execute("call guard_table(%s)", (table,))
+        owner.execute(rendered(TRIED).encode())
+        owner.execute("insert into notices values (1); insert into payrolls values (1)")
+        for number, (caller, ward) in enumerate([(AMINA, EAST), (AMINA, WEST), (BARAKA, EAST), (BARAKA, WEST)], 1):
+            owner.execute("insert into calls values (%s, %s, %s)", (number, caller, ward))
+    with psycopg.connect(fresh_database.login_url, autocommit=True) as login:
+        yield login
+
+
+def come(
+    login: psycopg.Connection, scope: Scope, *roles: str, person: UUID | None = None, areas: tuple[UUID, ...] = ()
+) -> None:
+    login.execute(
+        "select set_config('role', %s, false), set_config('hub.roles', %s, false), "
+        "set_config('hub.person', %s, false), set_config('hub.areas', %s, false)",
+        (str(scope), ",".join(roles), str(person or ""), f"{{{','.join(map(str, areas))}}}" if areas else ""),
+    )
+
+
+def calls(login: psycopg.Connection) -> list[int]:
+    return [number for (number,) in login.execute("select id from calls order by id")]
+
+
+def test_everybody_reads_what_is_public(county: psycopg.Connection) -> None:
+    for scope in Scope:
+        come(county, scope)
+        assert county.execute("select count(*) from notices").fetchone() == (1,)
+
+
+def test_counts_open_no_row(county: psycopg.Connection) -> None:
+    come(county, Scope.PUBLIC)
+    with pytest.raises(errors.InsufficientPrivilege):
+        calls(county)
+
+
+def test_own_rows(county: psycopg.Connection) -> None:
+    come(county, Scope.OWN, "caller", person=AMINA)
+    assert calls(county) == [1, 2]
+    come(county, Scope.OWN, "caller")
+    assert calls(county) == []
+    come(county, Scope.OWN, "caller", person=BARAKA)
+    county.execute("insert into calls values (5, %s, %s)", (BARAKA, EAST))
+    assert county.execute("update calls set ward_id = %s", (WEST,)).rowcount == 3
+    with pytest.raises(errors.InsufficientPrivilege, match="row-level security"):
+        county.execute("insert into calls values (6, %s, %s)", (AMINA, EAST))
+    with pytest.raises(errors.InsufficientPrivilege, match="row-level security"):
+        county.execute("update calls set caller_id = %s", (AMINA,))
+    with pytest.raises(errors.InsufficientPrivilege):
+        county.execute("delete from calls")
+
+
+def test_rows_of_the_areas(county: psycopg.Connection) -> None:
+    come(county, Scope.AREA, "ward", areas=(EAST,))
+    assert calls(county) == [1, 3]
+    come(county, Scope.AREA, "ward", areas=(EAST, WEST))
+    assert calls(county) == [1, 2, 3, 4]
+    come(county, Scope.AREA, "ward")
+    assert calls(county) == []
+
+
+def test_a_narrower_role_that_one_holds_besides_still_counts(county: psycopg.Connection) -> None:
+    come(county, Scope.AREA, "ward", "caller", person=AMINA, areas=(EAST,))
+    assert calls(county) == [1, 2, 3]
+    assert county.execute("update calls set id = id").rowcount == 2
+    # Without the role, its rights are not there, whoever one is.
+    come(county, Scope.AREA, "ward", person=AMINA, areas=(EAST,))
+    assert calls(county) == [1, 3]
+    assert county.execute("update calls set id = id").rowcount == 0
+
+
+def test_roles_of_one_scope_differ(county: psycopg.Connection) -> None:
+    come(county, Scope.COUNTY, "desk")
+    assert calls(county) == [1, 2, 3, 4]
+    assert county.execute("select count(*) from payrolls").fetchone() == (0,)
+    assert county.execute("update calls set id = id").rowcount == 4
+    come(county, Scope.COUNTY, "auditor")
+    assert calls(county) == [1, 2, 3, 4]
+    assert county.execute("select count(*) from payrolls").fetchone() == (1,)
+    assert county.execute("update calls set id = id").rowcount == 0
+    come(county, Scope.COUNTY)
+    assert county.execute("select count(*) from payrolls").fetchone() == (0,)
+
+
+def test_what_all_of_a_scope_reach_costs_no_look_at_the_row() -> None:
+    # Spatial indexes are used under `true`, not under a condition that PostgreSQL must ask first.
+    assert "create policy county_reads_county on calls for select to hub_county using (true);" in rendered(TRIED)
+
+
+def test_applying_again_leaves_no_old_policy(county: psycopg.Connection, fresh_database: County) -> None:
+    closed = Access(TRIED.nouns, {"public": Role(Scope.PUBLIC)})
+    with psycopg.connect(fresh_database.owner_url) as owner:
+        owner.execute("set role hub_owner")
+        owner.execute("create policy forgotten on calls using (true)")
+        owner.execute(rendered(closed).encode())
+    come(county, Scope.COUNTY, "desk")
+    for table in listed(closed):
+        with pytest.raises(errors.InsufficientPrivilege):
+            county.execute(f"select from {table}".encode())
+        policies = "select polname from pg_policy where polrelid = %s::regclass"
+        with psycopg.connect(fresh_database.owner_url) as owner:
+            assert owner.execute(policies, (table,)).fetchall() == [("owner",)]
+
+
+def test_the_tables_of_every_domain_are_listed() -> None:
+    import schema.api  # noqa: F401  the list of domains: it fills the metadata
+
+    assert set(metadata.tables) <= listed(ACCESS)
+
+
+def test_nobody_writes_areas_and_everybody_reads_them() -> None:
+    for role in ACCESS.roles:
+        assert ACCESS.right(role, "areas") == Right(read=Reach.COUNTY, write=Reach.NONE)
+
+
+@pytest.mark.parametrize(
+    ("nouns", "roles", "refusal"),
+    [
+        ({}, {"public": Role(Scope.PUBLIC, {"cats": Right()})}, "rights on cats, which is no noun"),
+        (
+            {"calls": Noun(("calls",))},
+            {"public": Role(Scope.PUBLIC), "ward": Role(Scope.AREA, {"calls": Right(Reach.COUNTY)})},
+            "farther than its scope",
+        ),
+        (
+            {"calls": Noun(("calls",), area="ward_id")},
+            {"public": Role(Scope.PUBLIC), "caller": Role(Scope.OWN, {"calls": Right(Reach.OWN)})},
+            "reaches OWN in calls, which names no column",
+        ),
+        ({"a": Noun(("calls",)), "b": Noun(("calls",))}, {"public": Role(Scope.PUBLIC)}, "two nouns at once: calls"),
+    ],
+)
+def test_a_table_that_contradicts_itself_is_refused(
+    nouns: dict[str, Noun], roles: dict[str, Role], refusal: str
+) -> None:
+    with pytest.raises(ValueError, match=refusal):
+        Access(nouns, roles)
