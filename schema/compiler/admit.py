@@ -19,6 +19,8 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLSyntaxError,
     InlineFragmentNode,
+    ListValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     parse,
@@ -136,7 +138,7 @@ class _Count:
                 f"The document has {len(self.operations)} operations; at most {MAX_OPERATIONS} are taken."
             )
         for definition in (*self.operations, *self.fragments.values()):
-            self._directives(definition)
+            self._place(definition)
         for fragment in self.fragments:
             self._fragment(fragment)
         for operation in self.operations:
@@ -168,7 +170,7 @@ class _Count:
         for selection_set in sets:
             for node in selection_set.selections:
                 selections += 1
-                self._directives(node)
+                self._place(node)
                 if isinstance(node, FieldNode):
                     below = self._field(node)
                     fields += 1
@@ -230,10 +232,24 @@ class _Count:
         for below in named.values():
             self._repeats(below)
 
-    def _directives(self, node: Any) -> None:
+    def _place(self, node: Any) -> None:
         count = len(node.directives or ())
         if count > self.limits.max_directives:
             raise QueryTooComplex(f"One place has {count} directives; at most {self.limits.max_directives} are taken.")
+        for argument in getattr(node, "arguments", None) or ():
+            level, depth = [argument.value], 0
+            while level:
+                depth += 1
+                if depth > self.limits.max_variable_depth:
+                    most = self.limits.max_variable_depth
+                    raise QueryTooComplex(f"The argument {argument.name.value} nests over {most} levels deep.")
+                level = [below for value in level for below in _inside(value)]
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, ListValueNode):
+        return value.values
+    return (member.value for member in value.fields) if isinstance(value, ObjectValueNode) else ()
 
 
 def _counted(number: int) -> str:

@@ -7,10 +7,9 @@ root fields (introspection, `me`, health) run beside it. A compiled operation su
 from __future__ import annotations
 
 import inspect
-from collections import OrderedDict
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
 from typing import Any, Protocol
@@ -31,14 +30,15 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.execution import ExecutionContext, PreExecutionError
 
 from schema.compiler.admit import Ceilings, admit_document, admit_variables
+from schema.compiler.kept import Kept
 from schema.compiler.render import Mapping, Statement, render
 from schema.compiler.selection import Request, collected, select_root, shape_of
 from schema.errors import BadUserInput, HubError, QueryTooComplex
 
-KEPT_DOCUMENTS = 1000
-"""Documents whose parse, validation and statements are kept; the least used goes first."""
-KEPT_SHAPES = 50
-"""Statements kept for each document: one for each shape of its variables."""
+KEPT_SOURCE = 1024 * 1024
+"""Characters of documents whose parse and validation are kept: some hundred times as many bytes of memory at most."""
+KEPT_SQL = 16 * 1024 * 1024
+"""Characters of statements that are kept."""
 
 
 class Context(Protocol):
@@ -55,11 +55,11 @@ class Context(Protocol):
 
 @dataclass
 class Document:
-    """A document that was admitted and validated once, and the statements made from it."""
+    """A document that was admitted under these limits and validated."""
 
     ast: DocumentNode
     errors: list[GraphQLError]
-    statements: dict[Any, Statement] = field(default_factory=dict)
+    limits: Ceilings
 
 
 class Raw:
@@ -122,8 +122,9 @@ class CompiledSchema(strawberry.Schema):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments, execution_context_class=CompiledExecutor)
-        self._documents: OrderedDict[str, Document] = OrderedDict()
-        self._by_operation: dict[int, Document] = {}
+        # Keys hold the id of an object that the value keeps alive, so that no other object can have it meanwhile.
+        self._documents: Kept[Document] = Kept(KEPT_SOURCE)
+        self._statements: Kept[tuple[Statement, OperationDefinitionNode, Ceilings]] = Kept(KEPT_SQL)
         self._rules = (*specified_rules, MaxIntrospectionDepthRule)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
@@ -146,20 +147,13 @@ class CompiledSchema(strawberry.Schema):
 
     def document(self, source: str, limits: Ceilings) -> Document:
         """The document, admitted and validated: from the cache when it was seen before."""
-        known = self._documents.get(source)
-        if known is not None:
-            self._documents.move_to_end(source)
-            return known
-        ast = admit_document(source, limits)
-        made = Document(ast, validate(self._schema, ast, self._rules, max_errors=20))
-        self._documents[source] = made
-        for node in ast.definitions:
-            self._by_operation[id(node)] = made
-        if len(self._documents) > KEPT_DOCUMENTS:
-            _, dropped = self._documents.popitem(last=False)
-            for node in dropped.ast.definitions:
-                self._by_operation.pop(id(node), None)
-        return made
+        key = (source, id(limits))
+        known = self._documents.get(key)
+        if known is None:
+            ast = admit_document(source, limits)
+            known = Document(ast, validate(self._schema, ast, self._rules, max_errors=20), limits)
+            self._documents.put(key, known, len(source))
+        return known
 
     async def _prepare_operation_async(
         self, context: ExecutionContext, extensions_runner: Any
@@ -184,16 +178,14 @@ class CompiledSchema(strawberry.Schema):
     def statement(self, request: Request, roots: MappingType[str, list[Any]], limits: Ceilings) -> Statement:
         """The statement for a request's compiled roots: made once for each shape of its variables; its cost is
         checked each time."""
-        document = self._by_operation.get(id(request.operation))
-        shape = (id(request.operation), shape_of(request), limits.max_page, limits.max_in_list)
-        statement = document.statements.get(shape) if document else None
-        if statement is None:
-            selected = [select_root(request, key, nodes) for key, nodes in roots.items()]
+        key = (id(request.operation), id(limits), shape_of(request))
+        known = self._statements.get(key)
+        if known is not None:
+            statement = known[0]
+        else:
+            selected = [select_root(request, name, nodes) for name, nodes in roots.items()]
             statement = render(self.mapping, selected, limits)
-            if document is not None:
-                if len(document.statements) >= KEPT_SHAPES:
-                    document.statements.clear()
-                document.statements[shape] = statement
+            self._statements.put(key, (statement, request.operation, limits), len(statement.sql))
         cost = statement.cost(request.variables)
         if cost > limits.max_cost:
             raise QueryTooComplex(

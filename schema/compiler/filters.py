@@ -11,33 +11,37 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from geo import sql as spatial
 from schema.compiler.mapping import ColumnSpec, Entity, ManySpec, OneSpec
 from schema.compiler.selection import Argument, Leaf
-from schema.errors import BadUserInput
+from schema.errors import BadUserInput, QueryTooComplex
 
 if TYPE_CHECKING:
     from schema.compiler.render import Renderer
 
 MAX_NEAR_METERS = 200_000.0
+MAX_RELATIONS = 4
+"""Relations that one filter may lead through."""
 
 _ZERO = literal_column("0", Integer)
 
 
 def condition(
-    render: Renderer, entity: Entity, row: Any, where: dict[str, Argument], place: str
+    render: Renderer, entity: Entity, row: Any, where: dict[str, Argument], place: str, relations: int = 0
 ) -> ColumnElement[bool]:
-    """The condition that `where` puts on `row` (the columns of an alias of the entity's table)."""
+    """The condition that `where` puts on `row` (the columns of an alias of the entity's table).
+
+    `relations` is how many relations lead to this `where`: each multiplies what the database has to look at.
+    """
     parts: list[ColumnElement[bool]] = []
     for name, value in where.items():
         here = f"{place}.{name}"
-        if value is None:
-            raise BadUserInput(f"{here} is null: leave it out, or ask for rows without a value by isNull")
+        _given(value, here)
         if name == "and":
-            parts.append(and_(true(), *(condition(render, entity, row, each, here) for each in value)))
+            parts += [condition(render, entity, row, each, here, relations) for each in value]
         elif name == "or":
-            parts.append(or_(false(), *(condition(render, entity, row, each, here) for each in value)))
+            parts.append(or_(false(), *(condition(render, entity, row, each, here, relations) for each in value)))
         elif name == "not":
-            parts.append(_fails(condition(render, entity, row, value, here)))
+            parts.append(_fails(condition(render, entity, row, value, here, relations)))
         else:
-            parts.append(_member(render, entity, row, name, value, here))
+            parts.append(_member(render, entity, row, name, value, here, relations))
     return and_(true(), *parts)
 
 
@@ -46,49 +50,44 @@ def _fails(expression: ColumnElement[bool]) -> ColumnElement[bool]:
     return not_(func.coalesce(expression, false()))
 
 
-def _member(render: Renderer, entity: Entity, row: Any, name: str, value: Any, place: str) -> ColumnElement[bool]:
+def _member(
+    render: Renderer, entity: Entity, row: Any, name: str, value: Any, place: str, relations: int
+) -> ColumnElement[bool]:
     field = render.mapping.field(entity, name)
     spec = field.spec
-    if isinstance(spec, OneSpec):
-        other = render.alias(field.target)
-        inner = condition(render, field.target, other.c, value, place)
-        return exists(
-            select(literal_column("1")).select_from(other).where(spec.on(row, other.c), inner).correlate_except(other)
-        )
-    if isinstance(spec, ManySpec):
-        return _list(render, field, spec, row, value, place)
+    if isinstance(spec, (OneSpec, ManySpec)):
+        if relations == MAX_RELATIONS:
+            raise QueryTooComplex(
+                f"{place}: a filter leads through at most {MAX_RELATIONS} relations", limit=MAX_RELATIONS
+            )
+
+        def found(where: dict[str, Argument], here: str, *, fails: bool = False) -> ColumnElement[bool]:
+            other = render.alias(field.target)
+            inner = condition(render, field.target, other.c, where, here, relations + 1)
+            rows = select(literal_column("1")).select_from(other)
+            rows = rows.where(spec.on(row, other.c), _fails(inner) if fails else inner)
+            return exists(rows.correlate_except(other))
+
+        if isinstance(spec, OneSpec):
+            return found(value, place)
+        parts = []
+        for quantifier, where in value.items():
+            _given(where, f"{place}.{quantifier}")
+            some = found(where, f"{place}.{quantifier}", fails=quantifier == "every")
+            parts.append(some if quantifier == "some" else not_(some))
+        return and_(true(), *parts)
     assert isinstance(spec, ColumnSpec)
     column = row[spec.column or field.python_name]
-    if isinstance(column.type, Geometry):
-        return and_(
-            true(),
-            *(_spatial(render, column, operator, given, f"{place}.{operator}") for operator, given in value.items()),
-        )
-    if isinstance(column.type, ARRAY):
-        return and_(
-            true(),
-            *(_texts(render, column, operator, given, f"{place}.{operator}") for operator, given in value.items()),
-        )
+    match column.type:
+        case Geometry():
+            make = _spatial
+        case ARRAY():
+            make = _texts
+        case _:
+            make = _scalar
     return and_(
-        true(), *(_scalar(render, column, operator, given, f"{place}.{operator}") for operator, given in value.items())
+        true(), *(make(render, column, operator, given, f"{place}.{operator}") for operator, given in value.items())
     )
-
-
-def _list(
-    render: Renderer, field: Any, spec: ManySpec, row: Any, value: dict[str, Any], place: str
-) -> ColumnElement[bool]:
-    parts = []
-    for quantifier, where in value.items():
-        if where is None:
-            raise BadUserInput(f"{place}.{quantifier} is null: leave it out")
-        other = render.alias(field.target)
-        inner = condition(render, field.target, other.c, where, f"{place}.{quantifier}")
-        wanted = _fails(inner) if quantifier == "every" else inner
-        found = exists(
-            select(literal_column("1")).select_from(other).where(spec.on(row, other.c), wanted).correlate_except(other)
-        )
-        parts.append(found if quantifier == "some" else not_(found))
-    return and_(true(), *parts)
 
 
 def _given(value: Any, place: str) -> Any:
