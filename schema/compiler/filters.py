@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from geoalchemy2 import Geometry
-from sqlalchemy import ColumnElement, Integer, and_, exists, false, func, literal_column, not_, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    exists,
+    false,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from geo import sql as spatial
@@ -64,7 +77,7 @@ def _member(
         def found(where: dict[str, Argument], here: str, *, fails: bool = False) -> ColumnElement[bool]:
             other = render.alias(field.target)
             inner = condition(render, field.target, other.c, where, here, relations + 1)
-            rows = select(literal_column("1")).select_from(other)
+            rows: Select[Any] = select(literal_column("1")).select_from(other)
             rows = rows.where(spec.on(row, other.c), _fails(inner) if fails else inner)
             return exists(rows.correlate_except(other))
 
