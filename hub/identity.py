@@ -9,12 +9,15 @@ from schema.access import Scope
 
 @dataclass(frozen=True)
 class Caller:
-    """The scope that statements run in, the person behind it, and the areas (IEBC codes) that they answer for."""
+    """The scope that statements run in, the person behind it, and what the policies of `schema/access.py` ask for."""
 
     scope: Scope | None
     """None: nobody; every table is closed."""
     person: str = ""
+    """Id of the person; empty for the public."""
+    roles: tuple[str, ...] = ()
     areas: tuple[str, ...] = ()
+    """Ids of the areas that the person answers for."""
 
 
 NOBODY = Caller(None)

@@ -20,8 +20,8 @@ from hub.settings import Database
 from schema.errors import Unavailable
 
 _BECOME = """
-select set_config('role', $1, false), set_config('hub.person', $2, false), set_config('hub.areas', $3, false),
-       set_config('statement_timeout', $4, false)
+select set_config('role', $1, false), set_config('hub.person', $2, false), set_config('hub.roles', $3, false),
+       set_config('hub.areas', $4, false), set_config('statement_timeout', $5, false)
 """
 
 _LOST = (
@@ -53,7 +53,8 @@ class _Connection(asyncpg.Connection):
             _BECOME,
             caller.scope.value if caller.scope else "none",
             caller.person,
-            "{" + ",".join(caller.areas) + "}",
+            ",".join(caller.roles),
+            "{" + ",".join(caller.areas) + "}" if caller.areas else "",
             f"{round(statement_seconds * 1000)}ms",
         )
         self.caller = caller
