@@ -22,15 +22,26 @@ class _Concern(BaseSettings):
 class Server(_Concern):
     """Where the hub listens and what its pages may show."""
 
-    host: str = Field("127.0.0.1", description="Address that the hub listens on. Plain HTTP belongs on loopback only.")
-    port: int = Field(8000, ge=0, le=65535, description="Port that the hub listens on; 0 takes any free one.")
+    host: str = Field(
+        default="127.0.0.1", description="Address that the hub listens on. Plain HTTP belongs on loopback only."
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="Port that the hub listens on; 0 takes any free one.")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("127.0.0.1", "localhost", "[::1]"),
+        default=("127.0.0.1", "localhost", "[::1]"),
         description="Host names that requests may name, separated by commas; others are refused with 400.",
     )
-    graphiql: bool = Field(True, description="Whether `/graphql` shows the query editor to a browser.")
+    max_connections: int = Field(
+        default=1000, ge=1, description="Most connections at a time, open map pages included; further ones get 503."
+    )
+    drain_seconds: int = Field(
+        default=10,
+        ge=0,
+        le=600,
+        description="How long requests may take to end when the hub is told to stop, in seconds.",
+    )
+    graphiql: bool = Field(default=True, description="Whether `/graphql` shows the query editor to a browser.")
     statements: bool | None = Field(
-        None,
+        default=None,
         description="Whether answers carry Server-Timing and `/graphql/sql` shows statements. Unset: only on loopback.",
     )
 
@@ -52,41 +63,53 @@ class Database(_Concern):
     """Where the county's data lives: the embedded cluster, or a database of your own."""
 
     home: Path | None = Field(
-        None,
+        default=None,
         description="Folder of the embedded cluster. Unset: `.hub` in the checkout, or a system folder where the "
         "cluster's user cannot enter the checkout.",
     )
     database_url: str | None = Field(
-        None,
+        default=None,
         description="`postgresql://…` of the hub's login role. Set: the embedded database is never touched.",
     )
     owner_url: str | None = Field(
-        None,
+        default=None,
         description="`postgresql://…` of a role that may migrate (a superuser, or the database's owner with PostGIS "
         "installed). Only `hub migrate` and `hub up` read it, and only beside HUB_DATABASE_URL.",
     )
-    pool_size: int = Field(4, ge=1, le=100, description="Connections that the hub keeps open to the database.")
-    statement_seconds: float = Field(10, gt=0, le=600, description="Longest time that one statement may run, in seconds.")
-    wait_seconds: float = Field(2, gt=0, le=60, description="Longest wait for a free connection, in seconds, before UNAVAILABLE.")
+    pool_size: int = Field(default=4, ge=1, le=100, description="Connections that the hub keeps open to the database.")
+    statement_seconds: float = Field(
+        default=10, gt=0, le=600, description="Longest time that one statement may run, in seconds."
+    )
+    wait_seconds: float = Field(
+        default=2, gt=0, le=60, description="Longest wait for a free connection, in seconds, before UNAVAILABLE."
+    )
 
 
 class Limits(_Concern):
     """Ceilings on what one GraphQL operation may ask. Each refusal names the limit and what was asked."""
 
-    max_body_bytes: int = Field(256 * 1024, ge=1024, description="Largest body of a GraphQL request, in bytes.")
-    max_document_bytes: int = Field(16 * 1024, ge=256, description="Longest GraphQL document, in bytes.")
-    max_tokens: int = Field(2000, ge=10, description="Most tokens in a document.")
-    max_depth: int = Field(12, ge=1, description="Deepest nesting of selections.")
-    max_root_fields: int = Field(20, ge=1, description="Most root fields in an operation, counted through fragments.")
-    max_aliases: int = Field(50, ge=0, description="Most aliases in an operation, counted through fragments.")
-    max_directives: int = Field(10, ge=1, description="Most directives in one place.")
-    max_repeats: int = Field(20, ge=1, description="How often one selection set may name the same response key.")
-    max_selections: int = Field(1000, ge=1, description="Most selections in an operation, counted through fragments.")
-    max_cost: int = Field(50_000, ge=1, description="Most rows that an operation may ask for: page sizes, multiplied.")
-    max_page: int = Field(5000, ge=1, description="Largest page (`first` or `last`).")
-    max_variable_leaves: int = Field(5000, ge=1, description="Most values in the variables of a request.")
-    max_variable_depth: int = Field(16, ge=1, description="Deepest nesting of variables.")
-    max_in_list: int = Field(1000, ge=1, description="Longest list for `in` and `notIn`.")
+    max_body_bytes: int = Field(default=256 * 1024, ge=1024, description="Largest body of a GraphQL request, in bytes.")
+    max_document_bytes: int = Field(default=16 * 1024, ge=256, description="Longest GraphQL document, in bytes.")
+    max_tokens: int = Field(default=2000, ge=10, description="Most tokens in a document.")
+    max_depth: int = Field(default=12, ge=1, description="Deepest nesting of selections.")
+    max_root_fields: int = Field(
+        default=20, ge=1, description="Most root fields in an operation, counted through fragments."
+    )
+    max_aliases: int = Field(default=50, ge=0, description="Most aliases in an operation, counted through fragments.")
+    max_directives: int = Field(default=10, ge=1, description="Most directives in one place.")
+    max_repeats: int = Field(
+        default=20, ge=1, description="How often one selection set may name the same response key."
+    )
+    max_selections: int = Field(
+        default=1000, ge=1, description="Most selections in an operation, counted through fragments."
+    )
+    max_cost: int = Field(
+        default=50_000, ge=1, description="Most rows that an operation may ask for: page sizes, multiplied."
+    )
+    max_page: int = Field(default=5000, ge=1, description="Largest page (`first` or `last`).")
+    max_variable_leaves: int = Field(default=5000, ge=1, description="Most values in the variables of a request.")
+    max_variable_depth: int = Field(default=16, ge=1, description="Deepest nesting of variables.")
+    max_in_list: int = Field(default=1000, ge=1, description="Longest list for `in` and `notIn`.")
 
 
 class Settings:

@@ -13,7 +13,7 @@ from enum import IntEnum, StrEnum
 
 
 class Reach(IntEnum):
-    """How far a right goes within one noun, each step wider than the one before."""
+    """How far a right goes within one noun. COUNTY takes in the others; one's own rows may lie outside one's area."""
 
     NONE = 0  # nothing, not even that a row exists
     COUNTS = 1  # published counts, which are tables of their own; no row of these
@@ -73,13 +73,18 @@ class Access:
             if unknown := set(role.rights) - set(self.nouns):
                 raise ValueError(f"role {name} has rights on {', '.join(sorted(unknown))}, which is no noun")
             for noun, right in role.rights.items():
-                widest = max(right.read, right.write)
+                reaches = {right.read, right.write}
+                if name == self.public and reaches & {Reach.OWN, Reach.AREA}:
+                    raise ValueError(
+                        f"the public is nobody and nowhere, so that it reaches nothing of its own in {noun}"
+                    )
+                widest = max(reaches)
                 if widest > _WIDEST[role.scope]:
                     raise ValueError(
                         f"role {name} reaches {widest.name} in {noun}: farther than its scope {role.scope}"
                     )
                 for reach, column in (("OWN", self.nouns[noun].person), ("AREA", self.nouns[noun].area)):
-                    if Reach[reach] in (right.read, right.write) and column is None:
+                    if Reach[reach] in reaches and column is None:
                         raise ValueError(f"role {name} reaches {reach} in {noun}, which names no column for it")
         tables = [table for noun in self.nouns.values() for table in noun.tables]
         if twice := {table for table in tables if tables.count(table) > 1}:

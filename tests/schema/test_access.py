@@ -173,6 +173,11 @@ def test_nobody_writes_areas_and_everybody_reads_them() -> None:
             {"public": Role(Scope.PUBLIC), "caller": Role(Scope.OWN, {"calls": Right(Reach.OWN)})},
             "reaches OWN in calls, which names no column",
         ),
+        (
+            {"calls": Noun(("calls",), person="caller_id")},
+            {"public": Role(Scope.PUBLIC, {"calls": Right(Reach.OWN)})},
+            "the public is nobody and nowhere",
+        ),
         ({"a": Noun(("calls",)), "b": Noun(("calls",))}, {"public": Role(Scope.PUBLIC)}, "two nouns at once: calls"),
     ],
 )

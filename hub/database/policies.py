@@ -1,0 +1,108 @@
+"""The access table as SQL: grants and row security policies for the scope roles, all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from schema.access import Access, Noun, Reach, Scope
+
+OWNER = "hub_owner"
+
+_SCOPES = ", ".join(Scope)
+
+
+def rendered(access: Access) -> str:
+    """One text that brings any database to what the table says, whatever stood there before."""
+    return "\n".join(_statements(access))
+
+
+def listed(access: Access) -> frozenset[str]:
+    """Every table that the access table speaks of."""
+    return frozenset(table for noun in access.nouns.values() for table in noun.tables)
+
+
+def _statements(access: Access) -> Iterator[str]:
+    for name, noun in access.nouns.items():
+        for table in noun.tables:
+            yield f"-- {name}: {table}"
+            yield f"revoke all on {table} from public, {_SCOPES};"
+            yield _DROP.format(table=table)
+            yield f"create policy owner on {table} to {OWNER} using (true) with check (true);"
+            for scope in Scope:
+                yield from _read(access, name, table, scope)
+                yield from _write(access, name, table, scope)
+
+
+# Policies of an older access table may have any name, so that they are looked up instead of listed.
+_DROP = """do $$
+declare
+  name text;
+begin
+  for name in select polname from pg_policy where polrelid = '{table}'::regclass loop
+    execute format('drop policy %I on {table}', name);
+  end loop;
+end
+$$;"""
+
+
+def _read(access: Access, name: str, table: str, scope: Scope) -> Iterator[str]:
+    conditions = list(_conditions(access, name, scope, "read"))
+    if conditions:
+        yield f"grant select on {table} to {scope};"
+    for reach, condition in conditions:
+        yield f"create policy {_label(scope)}_reads_{reach} on {table} for select to {scope} using ({condition});"
+
+
+def _write(access: Access, name: str, table: str, scope: Scope) -> Iterator[str]:
+    conditions = list(_conditions(access, name, scope, "write"))
+    if conditions:
+        yield f"grant insert, update on {table} to {scope};"
+    for reach, condition in conditions:
+        label = _label(scope)
+        yield f"create policy {label}_adds_{reach} on {table} for insert to {scope} with check ({condition});"
+        yield (
+            f"create policy {label}_changes_{reach} on {table} for update to {scope} "
+            f"using ({condition}) with check ({condition});"
+        )
+
+
+def _label(scope: Scope) -> str:
+    return scope.name.lower()
+
+
+def _conditions(access: Access, name: str, scope: Scope, action: str) -> Iterator[tuple[str, str]]:
+    """What a row must fulfil for a caller who comes in this scope: one condition per reach, any of them suffices.
+
+    Whoever comes in a scope holds a role of it, so that what all those roles reach alike needs no look at the caller's
+    roles: it keeps the common policy as simple as `true`, which is what spatial indexes want. What only some of them
+    reach, and what narrower roles give that the caller holds besides, is bound to those roles.
+    """
+
+    def reach(role: str) -> Reach:
+        right: Reach = getattr(access.right(role, name), action)
+        return right
+
+    alike = {reach(role) for role, row in access.roles.items() if row.scope is scope} or {reach(access.public)}
+    common = alike.pop() if len(alike) == 1 else Reach.NONE
+    for step in (Reach.OWN, Reach.AREA, Reach.COUNTY):
+        rows = _rows(access.nouns[name], step)
+        if common is step:
+            yield step.name.lower(), rows
+        elif common is not Reach.COUNTY:
+            holders = sorted(
+                role for role, row in access.roles.items() if row.scope.width <= scope.width and reach(role) is step
+            )
+            if holders:
+                named = ", ".join(f"'{holder}'" for holder in holders)
+                # Looked up once per statement, not per row: the select is there for that.
+                holds = f"(select string_to_array(current_setting('hub.roles', true), ',') && array[{named}])"
+                yield step.name.lower(), holds if rows == "true" else f"{holds} and {rows}"
+
+
+def _rows(noun: Noun, reach: Reach) -> str:
+    # A setting that was set once and reset is '', not null: without nullif the cast would fail where nothing is found.
+    if reach is Reach.OWN:
+        return f"{noun.person} = (select nullif(current_setting('hub.person', true), '')::uuid)"
+    if reach is Reach.AREA:
+        return f"{noun.area} = any ((select nullif(current_setting('hub.areas', true), '')::uuid[])::uuid[])"
+    return "true"

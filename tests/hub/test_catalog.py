@@ -1,0 +1,277 @@
+"""Rules that every object in the database keeps, whichever migration made it: read from PostgreSQL's own catalogs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from hub.database.ground import LEAKPROOF, OWNER
+from schema.access import ACCESS, Scope
+
+if TYPE_CHECKING:
+    from tests.conftest import County
+
+OURS = "not exists (select from pg_depend d where d.objid = {}.oid and d.deptype = 'e')"
+"""What extensions bring along is theirs."""
+
+TABLES = f"pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and {OURS.format('c')}"
+
+SECURITY_DEFINERS: set[str] = set()
+"""Functions that run with their owner's rights. Each one is a door: it stands here with the reason why it must."""
+
+OPEN_TO_SCOPES = {"uuidv7()"}
+"""Functions that a scope role may call."""
+
+
+@pytest.fixture(scope="module")
+def owner(database: County) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database.owner_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def login(database: County) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database.login_url, autocommit=True) as connection:
+        yield connection
+
+
+def names(connection: psycopg.Connection, question: str) -> list[str]:
+    return [name for (name,) in connection.execute(question.encode())]
+
+
+# -- owners and roles --------------------------------------------------------------------------------------------------
+
+
+def test_every_table_has_row_security_enabled_and_forced(owner: psycopg.Connection) -> None:
+    assert names(owner, f"select relname from {TABLES} and not (relrowsecurity and relforcerowsecurity)") == []
+
+
+def test_every_table_is_in_the_access_table(owner: psycopg.Connection) -> None:
+    listed = [table for noun in ACCESS.nouns.values() for table in noun.tables]
+    assert sorted(names(owner, f"select relname from {TABLES} and not relispartition")) == sorted(listed)
+
+
+def test_the_owner_owns_everything_and_the_login_nothing(owner: psycopg.Connection) -> None:
+    assert names(owner, f"select distinct relowner::regrole::text from {TABLES}") == [OWNER]
+    ours = f"pg_proc p where pronamespace = 'public'::regnamespace and {OURS.format('p')}"
+    assert names(owner, f"select distinct proowner::regrole::text from {ours}") == [OWNER]
+    owned = "select count(*) from pg_shdepend where refobjid = 'hub_login'::regrole and deptype = 'o'"
+    assert owner.execute(owned).fetchone() == (0,)
+
+
+def test_no_role_of_ours_bypasses_anything(owner: psycopg.Connection) -> None:
+    roles = [OWNER, *Scope]
+    found = owner.execute(
+        "select rolname, rolsuper or rolcreaterole or rolcreatedb or rolbypassrls or rolreplication, rolcanlogin "
+        "from pg_roles where rolname = any(%s)",
+        ([*roles, "hub_login"],),
+    ).fetchall()
+    assert sorted(found) == sorted([(str(role), False, False) for role in roles] + [("hub_login", False, True)])
+
+
+def test_the_login_inherits_nothing_and_is_member_of_the_scopes_only(owner: psycopg.Connection) -> None:
+    assert names(owner, "select rolinherit::text from pg_roles where rolname = 'hub_login'") == ["false"]
+    members = "select roleid::regrole::text from pg_auth_members where member = 'hub_login'::regrole"
+    assert set(names(owner, members)) == set(Scope)
+    of_owner = "select member::regrole::text from pg_auth_members where roleid = 'hub_owner'::regrole"
+    assert "hub_login" not in names(owner, of_owner)
+    # A scope that were a member of another would reach as far as that one.
+    assert names(owner, "select member::text from pg_auth_members where member::regrole::text ~ '^hub_(p|o|a|c)'") == []
+
+
+# -- views, functions, leaks -------------------------------------------------------------------------------------------
+
+
+def test_views_ask_with_the_rights_of_who_asks(owner: psycopg.Connection) -> None:
+    views = f"pg_class c where relnamespace = 'public'::regnamespace and {OURS.format('c')}"
+    invoker = "coalesce('security_invoker=true' = any(reloptions) or 'security_invoker=on' = any(reloptions), false)"
+    assert names(owner, f"select relname from {views} and relkind = 'v' and not {invoker}") == []
+    # A materialised view holds rows that no policy guards.
+    assert names(owner, f"select relname from {views} and relkind = 'm'") == []
+
+
+def test_functions_state_what_they_are(owner: psycopg.Connection) -> None:
+    ours = f"pg_proc p where pronamespace = 'public'::regnamespace and {OURS.format('p')}"
+    definers = f"select p.oid::regprocedure::text from {ours} and prosecdef"
+    assert set(names(owner, definers)) == SECURITY_DEFINERS
+    # Text that is resolved at each call must say where; standard SQL bodies were resolved when they were made.
+    open_path = (
+        f"select p.oid::regprocedure::text from {ours} and prosqlbody is null "
+        "and not exists (select from unnest(proconfig) setting where setting like 'search_path=%')"
+    )
+    assert names(owner, open_path) == []
+    assert names(owner, f"select p.oid::regprocedure::text from {ours} and proleakproof") == []
+
+
+def test_migrations_state_volatility() -> None:
+    from hub.database.migrate import migrations
+
+    for migration in migrations():
+        for statement in migration.text.split("\ncreate function ")[1:]:
+            head = statement.split("$$")[0].split("begin atomic")[0]
+            assert any(f"\n  {kind}\n" in head for kind in ("immutable", "stable", "volatile")), statement.split("(")[0]
+
+
+def test_the_public_of_the_server_may_nothing(owner: psycopg.Connection) -> None:
+    granted = "aclexplode(coalesce({}, acldefault('{}', {}))) a where a.grantee = 0"
+    classes = f"pg_class c, {granted.format('relacl', 'r', 'relowner')} and relnamespace = 'public'::regnamespace"
+    assert names(owner, f"select relname from {classes} and {OURS.format('c')}") == []
+    functions = f"pg_proc p, {granted.format('proacl', 'f', 'proowner')} and pronamespace = 'public'::regnamespace"
+    assert names(owner, f"select proname from {functions} and {OURS.format('p')}") == []
+    schema = f"pg_namespace n, {granted.format('nspacl', 'n', 'nspowner')} and nspname = 'public'"
+    assert names(owner, f"select privilege_type from {schema}") == []
+    base = f"pg_database b, {granted.format('datacl', 'd', 'datdba')} and datname = current_database()"
+    assert names(owner, f"select privilege_type from {base}") == ["CONNECT"]
+
+
+def test_scopes_may_call_what_is_listed(owner: psycopg.Connection) -> None:
+    callable_ = (
+        "select distinct replace(p.oid::regprocedure::text, 'public.', '') from pg_proc p, pg_roles r "
+        f"where pronamespace = 'public'::regnamespace and {OURS.format('p')} "
+        "and (rolname ~ '^hub_(public|own|area|county)$' or rolname = 'hub_login') "
+        "and has_function_privilege(r.oid, p.oid, 'execute')"
+    )
+    assert set(names(owner, callable_)) == OPEN_TO_SCOPES
+
+
+def test_spatial_indexes_work_under_policies(owner: psycopg.Connection) -> None:
+    # The tests' cluster is the hub's own, so that the marks must be there.
+    leakproof = (
+        "select p.oid::regprocedure::text from pg_proc p where proleakproof and pronamespace = 'public'::regnamespace"
+    )
+    assert set(names(owner, leakproof)) == {name.replace(", ", ",") for name in LEAKPROOF}
+    behind = "select oprcode::regprocedure::text from pg_operator where oprname in ('&&', '~', '@') "
+    behind += "and oprleft = 'geometry'::regtype and oprright = 'geometry'::regtype"
+    assert set(names(owner, behind)) == set(names(owner, leakproof))
+
+
+# -- indexes, geometries, words ----------------------------------------------------------------------------------------
+
+
+def test_every_foreign_key_is_indexed(owner: psycopg.Connection) -> None:
+    bare = """
+        select conrelid::regclass || '.' || conname from pg_constraint k
+        where contype = 'f' and connamespace = 'public'::regnamespace and not exists (
+          select from pg_index i where i.indrelid = k.conrelid and i.indpred is null
+          and (i.indkey::int2[])[0:cardinality(k.conkey) - 1] operator(pg_catalog.@>) k.conkey
+        )
+    """
+    assert names(owner, bare) == []
+
+
+def test_every_foreign_key_says_what_deleting_does(owner: psycopg.Connection) -> None:
+    silent = "select conname from pg_constraint where contype = 'f' and connamespace = 'public'::regnamespace "
+    assert names(owner, f"{silent} and confdeltype = 'a'") == []
+
+
+def geometries(connection: psycopg.Connection) -> list[tuple[str, str]]:
+    return connection.execute(
+        f"select c.relname, attname from pg_attribute, {TABLES} and attrelid = c.oid and not attisdropped "
+        "and atttypid in ('geometry'::regtype, 'geography'::regtype)".encode()
+    ).fetchall()
+
+
+def test_every_geometry_has_its_spatial_index_reference_system_and_checks(owner: psycopg.Connection) -> None:
+    found = geometries(owner)
+    assert found
+    for table, column in found:
+        (indexed,) = owner.execute(
+            "select count(*) from pg_index join pg_class i on i.oid = indexrelid join pg_am on pg_am.oid = relam "
+            "where indrelid = %s::regclass and amname = 'gist' and indpred is null and indkey[0] = "
+            "(select attnum from pg_attribute where attrelid = indrelid and attname = %s)",
+            (table, column),
+        ).fetchone() or (0,)
+        assert indexed, f"{table}.{column} has no GiST index"
+        kind = owner.execute(
+            "select format_type(atttypid, atttypmod) from pg_attribute where attrelid = %s::regclass and attname = %s",
+            (table, column),
+        ).fetchone()
+        assert kind is not None
+        assert kind[0].endswith(",4326)"), f"{table}.{column} is {kind[0]}"
+        checks = names(
+            owner, f"select conname from pg_constraint where conrelid = '{table}'::regclass and contype = 'c'"
+        )
+        assert f"{table}_{column}_not_empty" in checks
+        # A point inside a checked outline is valid and in range by that.
+        assert f"{table}_{column}_inside" in checks or {f"{table}_{column}_valid", f"{table}_{column}_in_range"} <= set(
+            checks
+        )
+
+
+def test_everything_is_explained(owner: psycopg.Connection) -> None:
+    assert names(owner, f"select relname from {TABLES} and obj_description(c.oid, 'pg_class') is null") == []
+    silent = (
+        f"select relname || '.' || attname from pg_attribute, {TABLES} and attrelid = c.oid and attnum > 0 "
+        "and not attisdropped and col_description(c.oid, attnum) is null"
+    )
+    assert names(owner, silent) == []
+    ours = f"pg_proc p where pronamespace = 'public'::regnamespace and {OURS.format('p')}"
+    assert names(owner, f"select proname from {ours} and obj_description(p.oid, 'pg_proc') is null") == []
+
+
+# -- what callers can do -----------------------------------------------------------------------------------------------
+
+EVERY_TABLE = sorted(table for noun in ACCESS.nouns.values() for table in noun.tables)
+
+
+@pytest.mark.parametrize("table", EVERY_TABLE)
+def test_a_login_without_a_scope_is_denied_everything(login: psycopg.Connection, table: str) -> None:
+    for statement in (
+        f"select from public.{table}",
+        f"delete from public.{table}",
+        f"insert into public.{table} default values",
+        f"truncate public.{table}",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            login.execute(statement.encode())
+
+
+def test_a_login_without_a_scope_makes_nothing(login: psycopg.Connection) -> None:
+    for statement in ("create table mine (a int)", "create temporary table mine (a int)", "create schema mine"):
+        with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidSchemaName)):
+            login.execute(statement.encode())
+    for role in (OWNER, "hub_admin", "pg_read_all_data"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            login.execute(f"set role {role}".encode())
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+@pytest.mark.parametrize("table", EVERY_TABLE)
+def test_every_scope_reads_the_areas_and_writes_none(
+    login: psycopg.Connection, owner: psycopg.Connection, scope: Scope, table: str
+) -> None:
+    login.execute(f"set role {scope}".encode())
+    everything = owner.execute(f"select count(*) from {table}".encode()).fetchone()
+    assert everything is not None
+    assert everything[0] > 0
+    assert login.execute(f"select count(*) from {table}".encode()).fetchone() == everything
+    for statement in (
+        f"delete from {table}",
+        f"insert into {table} select * from {table} limit 1",
+        f"truncate {table}",
+        f"select from {table} for update",
+        f"alter table {table} disable row level security",
+        f"create policy mine on {table} using (true)",
+    ):
+        with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.GeneratedAlways)):
+            login.execute(statement.encode())
+    column = names(
+        owner, f"select attname from pg_attribute where attrelid = '{table}'::regclass and attnum > 0 limit 1"
+    )[0]
+    with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.GeneratedAlways)):
+        login.execute(f"update {table} set {column} = {column}".encode())
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_no_scope_calls_what_writes(login: psycopg.Connection, scope: Scope) -> None:
+    login.execute(f"set role {scope}".encode())
+    for statement in (
+        "select refresh_areas(current_date)",
+        "call guard_table('wards')",
+        "call keep_facts('wards', 'final')",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            login.execute(statement.encode())
