@@ -7,6 +7,7 @@ import logging
 import secrets
 import traceback
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -16,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
-from hub.database.session import Sessions
+from hub.database.session import Sessions, Transaction
 from hub.identity import PUBLIC, Caller
 from hub.settings import Limits, Settings
 from hub.sql import readable
@@ -37,6 +38,9 @@ class Context:
     caller: Caller
     sessions: Sessions
     steps: dict[str, float] = field(default_factory=dict)
+
+    def change(self) -> AbstractAsyncContextManager[Transaction]:
+        return self.sessions.change(self.caller)
 
     async def fetch_json(self, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
         begun = perf_counter()

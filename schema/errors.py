@@ -51,6 +51,25 @@ class Internal(HubError):
     """The hub failed to answer. The number is in its log."""
 
 
+CONSTRAINTS: dict[str, tuple[type[HubError], str]] = {}
+"""What a constraint's refusal means to the caller, by the constraint's name: domains add theirs."""
+
+
+def refusal(error: Exception) -> HubError | Exception:
+    """A database error as the caller may learn it: a rule of the domain by its constraint's name, a refused right as
+    FORBIDDEN; anything else stays what it is, and is nobody's to see. Values never get into a message."""
+    known = CONSTRAINTS.get(getattr(error, "constraint_name", None) or "")
+    if known is not None:
+        kind, message = known
+        return kind(message)
+    match getattr(error, "sqlstate", None):
+        case "42501":
+            return Forbidden()
+        case "40001" | "40P01" | "55P03":
+            return Unavailable("Somebody else is changing the same: try again in a moment.")
+    return error
+
+
 ANSWERS: dict[type[HubError], tuple[str, int]] = {
     BadUserInput: ("BAD_USER_INPUT", 400),
     Unauthenticated: ("UNAUTHENTICATED", 401),

@@ -9,15 +9,20 @@ state is in doubt (cancelled, broken) is closed instead of being given back.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+from sqlalchemy import Executable
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from hub.identity import NOBODY, Caller
 from hub.settings import Database
-from schema.errors import Unavailable
+from schema.errors import Conflict, Unavailable, refusal
+
+_DIALECT = asyncpg_dialect()
 
 _BECOME = """
 select set_config('role', $1, false), set_config('hub.person', $2, false), set_config('hub.roles', $3, false),
@@ -61,6 +66,44 @@ class _Connection(asyncpg.Connection):
 
     def forget(self) -> None:
         self.caller = None
+
+
+class Transaction:
+    """An open transaction that acts as the caller; see `schema.compiler.writes.Change`."""
+
+    def __init__(self, connection: asyncpg.Connection, caller: Caller) -> None:
+        self._connection = connection
+        self._caller = caller
+
+    @property
+    def person(self) -> str | None:
+        return self._caller.person or None
+
+    @property
+    def roles(self) -> frozenset[str]:
+        return frozenset(self._caller.roles)
+
+    async def rows(self, statement: Executable) -> list[Any]:
+        compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
+        values = compiled.params
+        return await self._connection.fetch(str(compiled), *(values[name] for name in compiled.positiontup or ()))
+
+    async def fetch_json(self, sql: str, parameters: Sequence[Any]) -> tuple[bytes, ...]:
+        return tuple(await self._connection.fetchrow(sql, *parameters))
+
+    async def claim(self, key: str, digest: bytes) -> dict[str, Any] | None:
+        found = await self._connection.fetchrow("select fresh, same, members from claim_write($1, $2)", key, digest)
+        if found["fresh"]:
+            return None
+        if not found["same"]:
+            raise Conflict(
+                f"clientMutationId {key!r} was used for another input before: send a new one for a new change.",
+                clientMutationId=key,
+            )
+        return dict(json.loads(found["members"]))
+
+    async def settle(self, key: str, members: dict[str, Any]) -> None:
+        await self._connection.execute("select settle_write($1, $2)", key, json.dumps(members, default=str))
 
 
 class Sessions:
@@ -129,6 +172,26 @@ class Sessions:
             raise
         finally:
             await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def change(self, caller: Caller) -> AsyncIterator[Transaction]:
+        """A transaction as the caller. What a constraint refuses is raised as the domain's error for it.
+
+        When the connection is lost after COMMIT was sent, nobody knows whether it happened: the error says so, and the
+        same `clientMutationId` may be sent again until there is an answer.
+        """
+        try:
+            async with self.connection(caller) as connection, connection.transaction():
+                yield Transaction(connection, caller)
+        except asyncpg.PostgresError as error:
+            raise refusal(error) from error
+        except Unavailable as error:
+            if isinstance(error.__cause__, _LOST):
+                raise Unavailable(
+                    "The database went away; it is unknown whether the change was made. Send it again with the same "
+                    "clientMutationId: it happens once."
+                ) from error.__cause__
+            raise
 
     async def fetch_json(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
         """One statement's one row: the compiled read of an operation. A lost connection is replaced once."""

@@ -17,22 +17,27 @@ from typing import Any, Protocol
 import strawberry
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
     MaxIntrospectionDepthRule,
     OperationDefinitionNode,
+    located_error,
     specified_rules,
     validate,
 )
 from graphql.execution.collect_fields import FieldDetails
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.types.arguments import convert_arguments
 from strawberry.types.execution import ExecutionContext, PreExecutionError
 
 from schema.compiler.admit import Ceilings, admit_document, admit_variables
 from schema.compiler.kept import Kept
-from schema.compiler.render import Mapping, Statement, render
+from schema.compiler.mapping import SPEC, Mapping
+from schema.compiler.render import Statement, render, render_payload
 from schema.compiler.selection import Request, collected, select_root, shape_of
+from schema.compiler.writes import WriteSpec, once
 from schema.errors import BadUserInput, HubError, QueryTooComplex
 
 KEPT_SOURCE = 1024 * 1024
@@ -81,6 +86,8 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
             for key, details in grouped_field_set.items()
             if root_type is self.schema.query_type and schema.is_compiled(details[0].node.name.value)
         }
+        if root_type is self.schema.mutation_type:
+            return self._written(schema, root_type, root_value, grouped_field_set)
         if not compiled:
             return super().execute_collected_root_fields(
                 root_type, root_value, grouped_field_set, serially, new_defer_usages
@@ -116,6 +123,60 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
             {key: answers[key] if key in answers else others[key] for key in grouped if key in answers or key in others}
         )
 
+    async def _written(
+        self, schema: CompiledSchema, root_type: Any, root_value: Any, grouped: dict[str, list[FieldDetails]]
+    ) -> Any:
+        """Mutations, one after the other, each in a transaction of its own. The first that fails ends the operation:
+        what came before it stands, and the answer says which those were."""
+        members: dict[str, Any] = {}
+        for key, details in grouped.items():
+            nodes = [each.node for each in details]
+            spec = schema.write_spec(nodes[0].name.value)
+            if spec is None:
+                others = self.execute_root_grouped_field_set(root_type, root_value, {key: details}, True, None)
+                members.update(await others if inspect.isawaitable(others) else others)
+                continue
+            try:
+                members[key] = await self._write(schema, spec, root_type, key, nodes)
+            except HubError as error:
+                if members:
+                    error.details["done"] = list(members)
+                raise located_error(error, nodes, [key]) from error
+        return Raw(members)
+
+    async def _write(
+        self, schema: CompiledSchema, spec: WriteSpec, root_type: Any, key: str, nodes: list[FieldNode]
+    ) -> bytes:
+        context = self.context_value
+        definition = root_type.fields[nodes[0].name.value]
+        given = get_argument_values(definition, nodes[0], self.variable_values)
+        declared = definition.extensions["strawberry-definition"]
+        arguments = convert_arguments(
+            given, declared.arguments, config=schema.config, scalar_registry=schema.schema_converter.scalar_registry
+        )
+        fragments = {name: details.definition for name, details in self.fragments.items()}
+        request = Request(self.schema, self.operation, fragments, self.variable_values)
+        selected = select_root(request, key, nodes, root_type)
+        begun = perf_counter()
+        async with context.change() as change:
+            result = await once(change, declared.name, spec.body, arguments)
+            statement = render_payload(schema.mapping, selected, result, context.limits)
+            cost = statement.cost(self.variable_values)
+            if cost > context.limits.max_cost:
+                raise too_costly(cost, context.limits.max_cost)
+            answer = (await change.fetch_json(statement.sql, statement.parameters(self.variable_values)))[0]
+        context.steps["database"] = context.steps.get("database", 0) + (perf_counter() - begun) * 1000
+        return answer
+
+
+def too_costly(cost: int, most: int) -> QueryTooComplex:
+    return QueryTooComplex(
+        f"The operation asks for up to {cost:,} rows; at most {most:,} are given. "
+        "Ask for smaller pages, or nest fewer lists.",
+        cost=cost,
+        limit=most,
+    )
+
 
 class CompiledSchema(strawberry.Schema):
     """A Strawberry schema whose reads over entities are compiled, and whose documents are admitted first."""
@@ -142,6 +203,14 @@ class CompiledSchema(strawberry.Schema):
         query = self._schema.query_type
         assert query is not None
         return frozenset(name for name, definition in query.fields.items() if self.mapping.root(definition) is not None)
+
+    def write_spec(self, root: str) -> WriteSpec | None:
+        """How a mutation is written, or None for one that a resolver answers."""
+        mutation = self._schema.mutation_type
+        assert mutation is not None
+        declared = mutation.fields[root].extensions.get("strawberry-definition") if root in mutation.fields else None
+        spec = declared.metadata.get(SPEC) if declared is not None else None
+        return spec if isinstance(spec, WriteSpec) else None
 
     # -- documents --------------------------------------------------------------------------------------------------
 
@@ -188,12 +257,7 @@ class CompiledSchema(strawberry.Schema):
             self._statements.put(key, (statement, request.operation, limits), len(statement.sql))
         cost = statement.cost(request.variables)
         if cost > limits.max_cost:
-            raise QueryTooComplex(
-                f"The operation asks for up to {cost:,} rows; at most {limits.max_cost:,} are given. "
-                "Ask for smaller pages, or nest fewer lists.",
-                cost=cost,
-                limit=limits.max_cost,
-            )
+            raise too_costly(cost, limits.max_cost)
         return statement
 
     def variable_values(self, operation: OperationDefinitionNode, variables: dict[str, Any] | None) -> VariableValues:

@@ -143,8 +143,8 @@ def many(description: str, on: Callable[[Any, Any], Any]) -> Any:
 
 def computed(expression: Callable[..., Any]) -> Any:
     """A field that is an SQL expression: `expression(row, **arguments)`, described by its docstring."""
-    field = _field(_description(expression), ComputedSpec(expression))
-    field.arguments = _arguments(expression)
+    field = _field(described(expression), ComputedSpec(expression))
+    field.arguments = arguments_of(expression)
     return field
 
 
@@ -162,24 +162,26 @@ def _root(cls: type, *, many: bool) -> Callable[[Callable[..., Any]], Strawberry
     def declare(body: Callable[..., Any]) -> StrawberryField:
         from schema.compiler.paging import Connection
 
-        field: StrawberryField = _field(_description(body), RootSpec(cls, many, body))
+        field: StrawberryField = _field(described(body), RootSpec(cls, many, body))
         # The plural is the table's name in most domains: `wards_` declares the root field `wards`.
         field.python_name = field.name = body.__name__.rstrip("_")
         field.type_annotation = StrawberryAnnotation(Connection[cls] if many else cls | None)  # type: ignore[valid-type]
-        field.arguments = _arguments(body)
+        field.arguments = arguments_of(body)
         return field
 
     return declare
 
 
-def _description(body: Callable[..., Any]) -> str:
+def described(body: Callable[..., Any]) -> str:
+    """What the API says of a declared body: its docstring."""
     text = inspect.getdoc(body)
     if not text:
         raise TypeError(f"{body.__name__}: its docstring is its description in the API")
     return text
 
 
-def _arguments(body: Callable[..., Any]) -> list[StrawberryArgument]:
+def arguments_of(body: Callable[..., Any]) -> list[StrawberryArgument]:
+    """A declared body's parameters, all but the first, as GraphQL arguments."""
     hints = get_type_hints(body, include_extras=True)
     made = []
     for name in list(inspect.signature(body).parameters)[1:]:
@@ -188,13 +190,13 @@ def _arguments(body: Callable[..., Any]) -> list[StrawberryArgument]:
             raise TypeError(
                 f"{body.__name__}({name}): annotate it with its type and strawberry.argument(description=…)"
             )
-        described = next(part for part in get_args(hint)[1:] if hasattr(part, "description"))
+        said = next(part for part in get_args(hint)[1:] if hasattr(part, "description"))
         made.append(
             StrawberryArgument(
                 python_name=name,
-                graphql_name=described.name,
+                graphql_name=said.name,
                 type_annotation=StrawberryAnnotation(get_args(hint)[0]),
-                description=described.description,
+                description=said.description,
             )
         )
     return made

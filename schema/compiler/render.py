@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import shapely
 from graphql import get_named_type
 from graphql.execution.values import VariableValues
-from sqlalchemy import ColumnElement, Double, LargeBinary, Text, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Double, LargeBinary, Text, bindparam, cast, func, literal_column, select
 from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.postgresql import BYTEA
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
@@ -19,7 +21,8 @@ from geo import sql as spatial
 from schema.compiler.admit import Ceilings
 from schema.compiler.connections import Page
 from schema.compiler.mapping import ENTITIES, ColumnSpec, ComputedSpec, Entity, ManySpec, Mapping, OneSpec
-from schema.compiler.pieces import Piece, as_json, fixed, joined, members, or_null
+from schema.compiler.pieces import Piece, as_json, fixed, joined, or_null
+from schema.compiler.pieces import members as pieces_of
 from schema.compiler.selection import Argument, Leaf, Read, Selected, always
 from schema.compiler.values import converter
 from schema.errors import BadUserInput
@@ -75,6 +78,11 @@ def render(mapping: Mapping, roots: list[Selected], limits: Ceilings) -> Stateme
     return Renderer(mapping, limits).statement(roots)
 
 
+def render_payload(mapping: Mapping, selected: Selected, members: dict[str, Any], limits: Ceilings) -> Statement:
+    """One statement for a write's payload: entities by the ids in `members`, its other fields by their values there."""
+    return Renderer(mapping, limits).payload(selected, members)
+
+
 class Renderer:
     """The state of one rendering: numbered aliases, the parameters met so far, the cost of the lists met so far."""
 
@@ -99,10 +107,30 @@ class Renderer:
 
             answer = make(ENTITIES[spec.entity], selected, on)
             columns.append(func.convert_to(answer, fixed("UTF8"), type_=BYTEA).label(f"r{at}"))
-        compiled = select(*columns).compile(dialect=asyncpg_dialect())
+        return self._finished(select(*columns), tuple(selected.key for selected in roots))
+
+    def payload(self, selected: Selected, members: dict[str, Any]) -> Statement:
+        pieces = [(child.key, [self._member(selected, child, members)]) for child in selected.children]
+        answer = func.convert_to(joined(*pieces_of(pieces)), fixed("UTF8"), type_=BYTEA).label("r0")
+        return self._finished(select(answer), (selected.key,))
+
+    def _finished(self, query: Any, keys: tuple[str, ...]) -> Statement:
+        compiled = query.compile(dialect=asyncpg_dialect())
         constants = compiled.params  # values that a domain's own expressions hold
         reads = tuple(self._reads.get(name) or always(constants[name]) for name in compiled.positiontup or ())
-        return Statement(str(compiled), reads, tuple(selected.key for selected in roots), tuple(self._costs[0]))
+        return Statement(str(compiled), reads, keys, tuple(self._costs[0]))
+
+    def _member(self, payload: Selected, child: Selected, members: dict[str, Any]) -> Piece:
+        if child.field is None:
+            return f'"{payload.type.name}"'
+        value = members.get(child.field.extensions["strawberry-definition"].python_name)
+        entity = self.mapping.entities.get(child.type.name)
+        if entity is None:
+            return cast(bindparam(None, json.dumps(value), type_=Text()), Text)
+        if value is None:
+            return "null"
+        key = uuid.UUID(str(value))
+        return self._one(entity, child, lambda row: row.id == key)
 
     # -- names and values -------------------------------------------------------------------------------------------
 
@@ -193,7 +221,7 @@ class Renderer:
 
     def object(self, entity: Entity, row: Any, children: list[Selected]) -> ColumnElement[str]:
         """`{"key": value, …}` of one row."""
-        return joined(*members([(child.key, [self._value(entity, row, child)]) for child in children]))
+        return joined(*pieces_of([(child.key, [self._value(entity, row, child)]) for child in children]))
 
     def _value(self, entity: Entity, row: Any, selected: Selected) -> Piece:
         if selected.field is None:

@@ -93,11 +93,11 @@ class Request:
     variables: VariableValues
 
 
-def select_root(request: Request, key: str, nodes: list[FieldNode]) -> Selected:
-    """The tree under one root field of a query."""
-    query = request.schema.query_type
-    assert query is not None
-    return _selected(request, query, key, nodes, "")
+def select_root(request: Request, key: str, nodes: list[FieldNode], root: GraphQLObjectType | None = None) -> Selected:
+    """The tree under one root field, of a query where nothing else is said."""
+    parent = root or request.schema.query_type
+    assert parent is not None
+    return _selected(request, parent, key, nodes, "")
 
 
 def _selected(request: Request, parent: GraphQLObjectType, key: str, nodes: list[FieldNode], place: str) -> Selected:
