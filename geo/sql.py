@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from geoalchemy2 import Geography, Geometry
-from sqlalchemy import Double, Integer, Text, cast, func, literal_column, select
+from sqlalchemy import Double, Integer, Text, cast, func, literal, literal_column, select
 from sqlalchemy.sql.selectable import FromClause
 
 from geo.columns import SRID
@@ -32,6 +32,11 @@ def as_geojson(shape: Expression) -> Expression:
 def point(longitude: Expression, latitude: Expression) -> Expression:
     """A point from two bound numbers."""
     return func.st_setsrid(func.st_makepoint(longitude, latitude), _SRID, type_=Geometry("POINT", srid=SRID))
+
+
+def bound(number: float) -> Expression:
+    """A number of ours as a parameter, for `point`."""
+    return literal(number, Double)
 
 
 def envelope(*sides: Expression) -> Expression:
