@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import secrets
 import traceback
 from collections.abc import Sequence
@@ -65,7 +66,9 @@ class Refused(Exception):
     def __init__(self, status: int, message: str, **headers: str) -> None:
         super().__init__(message)
         self.response = JSONResponse(
-            {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}, status, headers
+            {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]},
+            status,
+            {"cache-control": "no-store", **headers},
         )
 
 
@@ -111,7 +114,8 @@ async def statement(request: Request) -> Response:
         return refusal.response
     except (HubError, GraphQLError) as error:
         told = as_answer(error)
-        return JSONResponse({"errors": [told]}, STATUS[told["extensions"]["code"]])
+        status = STATUS[told["extensions"]["code"]]
+        return Response(_json({"errors": [told]}), status, {"cache-control": "no-store"}, "application/json")
     return JSONResponse({"statement": readable(made.sql), "parameters": [_shown(value) for value in parameters]})
 
 
@@ -122,9 +126,8 @@ def _shown(value: Any) -> str:
 async def read_body(request: Request, limits: Limits) -> Asked:
     """The request's body, refused by type, size and form before anything else looks at it."""
     media_type, _, options = request.headers.get("content-type", "").partition(";")
-    if media_type.strip().lower() != "application/json" or (
-        "charset" in options.lower() and "utf-8" not in options.lower()
-    ):
+    letters = re.search(r'charset\s*=\s*"?([^\s;"]*)', options, re.IGNORECASE)
+    if media_type.strip().lower() != "application/json" or (letters and letters[1].lower() != "utf-8"):
         raise Refused(
             415, 'Send the operation as application/json: {"query": "…", "variables": {…}}.', accept="application/json"
         )
@@ -170,8 +173,11 @@ def as_answer(error: HubError | GraphQLError) -> dict[str, Any]:
     told: dict[str, Any] = dict(error.formatted) if isinstance(error, GraphQLError) else {"message": str(error)}
     if isinstance(cause, HubError):
         code, details = _code(cause), cause.details
-    elif cause is None or (isinstance(cause, ValueError) and isinstance(error, GraphQLError) and not error.path):
-        code, details = "BAD_USER_INPUT", {}  # the document or its variables do not fit the schema
+    elif cause is None or (
+        isinstance(cause, ValueError) and isinstance(error, GraphQLError) and error.nodes and not error.path
+    ):
+        # The document or its variables do not fit the schema: such an error names its place in the document.
+        code, details = "BAD_USER_INPUT", {}
     else:
         number = secrets.token_hex(4)
         # Where it broke, not with which values: messages of drivers and parsers repeat what the caller sent.

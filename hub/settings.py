@@ -1,15 +1,23 @@
 """What an operator can set, by concern. Read once, when a command starts.
 
-Every setting is an environment variable with the prefix `HUB_`; `hub/docs/settings.md` lists them all (a test says so).
+Every setting is an environment variable with the prefix `HUB_`, or a file of that name where the system keeps secrets;
+`hub/docs/settings.md` lists them all (a test says so).
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 PROJECT = Path(__file__).resolve().parent.parent
 """The checkout that this package was loaded from."""
@@ -17,6 +25,23 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 class _Concern(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HUB_", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment, then the files of systemd's credentials and of containers' secrets: `hub_database_url`.
+
+        Passwords belong there: an environment is inherited by children and shown by tools.
+        """
+        places = [Path(os.environ.get("CREDENTIALS_DIRECTORY") or "/run/secrets"), Path("/run/secrets")]
+        there = [place for place in dict.fromkeys(places) if place.is_dir()]
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=there)
 
 
 class Server(_Concern):

@@ -213,6 +213,7 @@ class Cluster:
         self.data = self.home / "data"
         self.log = self.home / "log"
         self.process: subprocess.Popen[bytes] | None = None
+        """The server, and while the cluster is made, initdb: SIGINT ends either properly."""
         self._say = say
         self._lock: int | None = None
         self._launched = False
@@ -401,23 +402,29 @@ class Cluster:
         _give(partial, account)
         # Plain code points on every system: no library update can change an order that an index relies on.
         locale = ["--locale=C.UTF-8"] if sys.platform == "linux" else ["--locale=C", "--lc-ctype=UTF-8"]
-        made = account.run(
-            [
-                installation.programs / "initdb",
-                f"--pgdata={partial}",
-                f"--username={self.OWNER}",
-                "--auth=peer",
-                "--data-checksums",
-                "--encoding=UTF8",
-                *locale,
-                "--lc-messages=C",
-            ],
+        command = [
+            installation.programs / "initdb",
+            f"--pgdata={partial}",
+            f"--username={self.OWNER}",
+            "--auth=peer",
+            "--data-checksums",
+            "--encoding=UTF8",
+            *locale,
+            "--lc-messages=C",
+        ]
+        self.process = subprocess.Popen(  # type: ignore[call-overload]
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             preexec_fn=_die_with_parent(),
+            **account.drop(),
         )
-        if made.returncode != 0:
-            reason = " ".join((made.stderr.strip() or made.stdout.strip()).splitlines()[-3:])
+        told = self.process.communicate()[0].decode(errors="replace")
+        if self.process.returncode != 0:
+            reason = " ".join(told.strip().splitlines()[-3:])
             shutil.rmtree(partial, ignore_errors=True)
             raise ClusterFailed(f"PostgreSQL could not make its cluster in {self.home}: {reason}{_way_out(reason)}")
+        self.process = None
         with (partial / "postgresql.conf").open("a") as conf:
             conf.write(
                 "\n# The hub's settings, written anew at each start. Your own go below this line.\ninclude 'hub.conf'\n"
@@ -474,13 +481,9 @@ class Cluster:
     def _servers(self) -> Iterator[int]:
         """Processes that work in this data folder: the postmaster and, should it have died, its orphans."""
         if sys.platform == "linux":
-            place = str(self.data.resolve())
-            for entry in Path("/proc").iterdir():
-                if entry.name.isdigit():
-                    # Every PostgreSQL process stands in its data folder; others are gone or not ours to look at.
-                    with suppress(OSError):
-                        if str((entry / "cwd").readlink()) == place and (entry / "comm").read_text()[:8] == "postgres":
-                            yield int(entry.name)
+            with suppress(OSError):
+                place = self.data.stat()
+                yield from self._standing_in((place.st_dev, place.st_ino))
             return
         with suppress(OSError, ValueError, IndexError):
             number = int((self.data / "postmaster.pid").read_text().split()[0])
@@ -489,6 +492,16 @@ class Cluster:
             ).stdout
             if str(self.data) in shown:
                 yield number
+
+    @staticmethod
+    def _standing_in(place: tuple[int, int]) -> Iterator[int]:
+        """Every PostgreSQL process stands in its data folder, by whatever path that is called where it was started."""
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with suppress(OSError):  # others are gone, or not ours to look at
+                    stands = (entry / "cwd").stat()
+                    if (stands.st_dev, stands.st_ino) == place and (entry / "comm").read_text()[:8] == "postgres":
+                        yield int(entry.name)
 
     def _launch(self, installation: Installation, account: Account) -> None:
         with (self.log / "start.log").open("wb") as output:
@@ -544,7 +557,7 @@ class Cluster:
             # A backend that ignores its postmaster's end (stuck in a geometry) would hold the memory; and a signal may
             # have come between the birth of the server and our note of it.
             if remains := list(self._servers()):
-                _end(remains, lambda: list(self._servers()), (signal.SIGQUIT, signal.SIGKILL))
+                _end(remains, lambda: list(self._servers()), (signal.SIGKILL,))
             if (folder := self.socket_folder()).parent != self.home:
                 with suppress(OSError):
                     folder.rmdir()
@@ -574,7 +587,10 @@ def _another(holder: list[str]) -> str:
 def _way_out(reason: str) -> str:
     if "No space left" in reason or "Disk quota" in reason:
         return " The disk is full: free some space, or set HUB_HOME to a folder on another disk."
-    if "Permission denied" in reason or "Read-only" in reason or "not permitted" in reason:
+    if any(
+        word in reason
+        for word in ("Permission denied", "Read-only", "not permitted", "No such file", "Not a directory")
+    ):
         return " Set HUB_HOME to a folder that you may write in."
     if "shared memory" in reason:
         return " The system's shared memory is too small: enlarge /dev/shm or the kernel's limits."

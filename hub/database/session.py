@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -33,6 +33,7 @@ _LOST = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the driver's word for a line that was cut while it was about to send
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -152,23 +153,24 @@ class Sessions:
             connection = await self._pool.acquire(timeout=self._settings.wait_seconds)
         except TimeoutError as error:
             raise Unavailable("All of the hub's connections are in use: try again in a moment.") from error
-        except _LOST as error:
+        except (*_LOST, asyncpg.PostgresError) as error:
             raise Unavailable("The database does not answer: try again in a moment.") from error
         try:
             await connection.become(caller, self._settings.statement_seconds)
             yield connection
         except asyncpg.QueryCanceledError as error:
-            connection.forget()
+            _forget(connection)
             seconds = self._settings.statement_seconds
             raise Unavailable(f"The answer took over {seconds:g} seconds: ask for less, or try again.") from error
         except _LOST as error:
-            connection.terminate()
+            await _end(connection)
             raise Unavailable("The database went away: try again in a moment.") from error
         except asyncpg.PostgresError:
-            connection.forget()
+            _forget(connection)
             raise
         except BaseException:
-            connection.terminate()  # cancelled, or broken in a way that nobody foresaw: never to be used again
+            # Cancelled, or broken in a way that nobody foresaw: never to be used again.
+            await asyncio.shield(_end(connection))
             raise
         finally:
             await self._pool.release(connection)
@@ -207,6 +209,21 @@ class Sessions:
     async def _fetch(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
         async with self.connection(caller) as connection:
             return tuple(await connection.fetchrow(sql, *parameters))
+
+
+def _forget(connection: Any) -> None:
+    if not connection.is_closed():
+        connection.forget()
+
+
+async def _end(connection: Any) -> None:
+    """Close a connection for good. A statement that still runs is cancelled at the server: the end of the line alone
+    would let it run on, up to its time limit, for nobody."""
+    with suppress(asyncpg.InterfaceError):  # it was gone already
+        try:
+            await connection.close(timeout=1)
+        except (*_LOST, asyncpg.PostgresError):
+            connection.terminate()
 
 
 async def _keep(_: asyncpg.Connection) -> None:

@@ -30,6 +30,8 @@ from schema.errors import BadUserInput, QueryTooComplex
 
 MAX_OPERATIONS = 10
 """Operations in one document: an editor's tab holds a few, an attack holds hundreds."""
+MAX_FRAGMENTS = 50
+"""Fragments in one document: validation compares each with each."""
 MAX_INTROSPECTION_DEPTH = 18
 """The editor's standard query nests `ofType` this deep; it goes by this ceiling instead of `max_depth`."""
 MAX_COMMENTS = 200
@@ -73,10 +75,16 @@ def admit_document(source: str, limits: Ceilings) -> DocumentNode:
         raise QueryTooComplex(f"The document has {size:,} bytes; at most {limits.max_document_bytes:,} are taken.")
     try:
         document = parse(
-            source, max_tokens=limits.max_tokens, max_comments=MAX_COMMENTS, max_lexical_tokens=limits.max_tokens
+            source,
+            max_tokens=limits.max_tokens,
+            max_comments=MAX_COMMENTS,
+            max_lexical_tokens=limits.max_tokens,
+            allow_empty_selection_sets=False,
         )
     except GraphQLSyntaxError as error:
-        if "limit" in error.message or "more than" in error.message:
+        if error.message.endswith("too deeply. Parsing aborted."):
+            raise QueryTooComplex("The document nests too deep to be read.") from error
+        if error.message.endswith("Parsing aborted."):
             raise QueryTooComplex(
                 f"The document has over {limits.max_tokens:,} tokens or {MAX_COMMENTS} comments."
             ) from error
@@ -93,20 +101,17 @@ def admit_variables(variables: Any, limits: Ceilings) -> None:
     """Count the values and the nesting of a request's variables."""
     if variables is None:
         return
-    leaves, level, depth = 0, [variables], 0
+    values, level, depth = 0, [variables], 0
     while level:
         depth += 1
         if depth > limits.max_variable_depth + 1:
             raise QueryTooComplex(f"The variables nest over {limits.max_variable_depth} levels deep.")
         below: list[Any] = []
         for value in level:
-            if isinstance(value, dict):
-                below.extend(value.values())
-            elif isinstance(value, list):
-                below.extend(value)
-            else:
-                leaves += 1
-        if leaves + len(below) > limits.max_variable_leaves + len(level):
+            inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+            below.extend(inside)
+            values += not inside
+        if values + len(below) > limits.max_variable_leaves:  # whatever stands below is a value, or holds one
             raise QueryTooComplex(f"The variables hold over {limits.max_variable_leaves:,} values.")
         level = below
 
@@ -125,9 +130,8 @@ class _Size:
 class _Count:
     def __init__(self, document: DocumentNode, limits: Ceilings) -> None:
         self.limits = limits
-        self.fragments = {
-            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
-        }
+        self.definitions = [node for node in document.definitions if isinstance(node, FragmentDefinitionNode)]
+        self.fragments = {node.name.value: node for node in self.definitions}
         self.operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         self.sizes: dict[str, _Size] = {}
         self.open: set[str] = set()
@@ -137,15 +141,26 @@ class _Count:
             raise QueryTooComplex(
                 f"The document has {len(self.operations)} operations; at most {MAX_OPERATIONS} are taken."
             )
-        for definition in (*self.operations, *self.fragments.values()):
+        if len(self.definitions) > MAX_FRAGMENTS:
+            raise QueryTooComplex(
+                f"The document has {len(self.definitions)} fragments; at most {MAX_FRAGMENTS} are taken."
+            )
+        for definition in (*self.operations, *self.definitions):
             self._place(definition)
-        for fragment in self.fragments:
-            self._fragment(fragment)
+            for variable in definition.variable_definitions or ():
+                self._place(variable)
+        for fragment in self.definitions:  # validation looks at each, used or not, and at both of one name
+            self._fragment(fragment.name.value)
+            whole = self._sum([fragment.selection_set])
+            self._ceiling("selections", whole.selections, self.limits.max_selections)
+            self._repeats([fragment.selection_set])
         for operation in self.operations:
+            whole = self._sum([operation.selection_set])
+            self._ceiling("selections", whole.selections, self.limits.max_selections)
+            self._ceiling("aliases", whole.aliases, self.limits.max_aliases)
+            self._ceiling("root fields", whole.fields, self.limits.max_root_fields)
+            # Only now may fragments be expanded: doubling ones make millions of fields.
             plain, introspection = self._by_kind(operation.selection_set)
-            self._ceiling("selections", self._sum([operation.selection_set]).selections, self.limits.max_selections)
-            self._ceiling("aliases", self._sum([operation.selection_set]).aliases, self.limits.max_aliases)
-            self._ceiling("root fields", self._sum([operation.selection_set]).fields, self.limits.max_root_fields)
             depth = 1 + max((self._field(node).depth for node in plain), default=0)
             self._ceiling("levels of nesting", depth, self.limits.max_depth)
             deepest = 1 + max((self._field(node).depth for node in introspection), default=0)

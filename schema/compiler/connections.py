@@ -16,6 +16,7 @@ from sqlalchemy import (
     and_,
     cast,
     exists,
+    false,
     func,
     literal_column,
     not_,
@@ -48,6 +49,8 @@ class _Key:
     nullable: bool
     type: Any
     said: str
+    place: Leaf | None = None
+    """Where a distance is measured from: from elsewhere the same rows stand in another order."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,8 @@ class Page:
         self.backward = last is not None
         self.size = self._size(last or first)
         self.keys = self._keys(arguments.get("orderBy"))
-        told = (entity.name, [(key.said, key.descending) for key in self.keys], _sketch(self.where))
-        self.digest = hashlib.blake2s(repr(told).encode(), digest_size=6).hexdigest()
+        self._told = (entity.name, [(key.said, key.descending) for key in self.keys], _sketch(self.where))
+        self._places = [key.place for key in self.keys if key.place is not None]
 
     def _size(self, leaf: Leaf | None) -> Read:
         if leaf is None:
@@ -123,11 +126,16 @@ class Page:
         def distance(row: Any) -> ColumnElement[float]:
             return spatial.meters_between(row[column], self.renderer.point(from_))
 
-        return _Key(distance, False, bool(self.entity.table.c[column].nullable), Double(), f"{name}.distance")
+        return _Key(distance, False, bool(self.entity.table.c[column].nullable), Double(), f"{name}.distance", from_)
 
     def _column_key(self, column: str, *, descending: bool) -> _Key:
         declared = self.entity.table.c[column]
         return _Key(lambda row: row[column], descending, bool(declared.nullable), declared.type, column)
+
+    def _digest(self, variables: Any) -> str:
+        """What a cursor of this list begins with."""
+        told = (*self._told, *(place.read(variables) for place in self._places))
+        return hashlib.blake2s(repr(told).encode(), digest_size=6).hexdigest()
 
     # -- rows -------------------------------------------------------------------------------------------------------
 
@@ -144,7 +152,7 @@ class Page:
     def _beyond(self, row: Any, cursor: Leaf, *, after: bool) -> ColumnElement[bool]:
         """Whether a row comes after (or before) the cursor in the list's order."""
         bound = [
-            self.renderer.parameter(self._cursor_read(cursor, at), key.type, (cursor, self.digest, at))
+            self.renderer.parameter(self._cursor_read(cursor, at), key.type, (self, cursor, at))
             for at, key in enumerate(self.keys)
         ]
         mine = [key.of(row) for key in self.keys]
@@ -181,14 +189,19 @@ class Page:
         convert = converter(self.keys[at].type, cursor.place)
 
         def read(variables: Any) -> Any:
-            values = decode_cursor(cursor.read(variables), self.digest, len(self.keys), cursor.place)
+            values = decode_cursor(cursor.read(variables), self._digest(variables), len(self.keys), cursor.place)
             return None if values[at] is None else convert(values[at])
 
         return read
 
     def _cursor(self, row: Any) -> ColumnElement[str]:
         values = (in_cursor(key.of(row), key.type) for key in self.keys)
-        made = cast(func.json_build_array(fixed(self.digest), *values), Text)
+        digest: ColumnElement[str] = (
+            self.renderer.parameter(self._digest, Text(), (self, "digest"))
+            if self._places
+            else fixed(self._digest(None))
+        )
+        made = cast(func.json_build_array(digest, *values), Text)
         encoded = func.encode(func.convert_to(made, fixed("UTF8")), fixed("base64"))
         return func.translate(encoded, literal_column(r"E'\n'"), fixed(""))
 
@@ -295,19 +308,21 @@ class Page:
             order = page.number.asc() if rising else page.number.desc()
             cursors = func.array_agg(aggregate_order_by(page.cursor, order), type_=ARRAY(Text))
             return or_null(quoted(Grouping(self._on_page(cursors, page))[literal_column("1", Integer)]))
+        told: list[ColumnElement[bool]] = []
         if child.name == self._more_name:
             assert page is not None
-            return as_boolean(func.count() > page.size)
+            told.append(func.count() > page.size)
         behind = self.after if child.name == "hasPreviousPage" else self.before
-        if behind is None:
-            return "false"
-        return as_boolean(self._left_behind(behind, after=child.name == "hasPreviousPage"))
+        if behind is not None:
+            told.append(self._left_behind(behind, after=child.name == "hasPreviousPage"))
+        return as_boolean(or_(*told)) if told else "false"
 
     def _left_behind(self, cursor: Leaf, *, after: bool) -> ColumnElement[bool]:
         """Whether the list has rows on the far side of the cursor that this page begins or ends at."""
         alias = self.renderer.alias(self.entity)
         query = self._rows(select(literal_column("1")).select_from(alias), alias.c)
-        return exists(query.where(not_(self._beyond(alias.c, cursor, after=after))).correlate_except(alias))
+        beyond = func.coalesce(self._beyond(alias.c, cursor, after=after), false())  # unknown beside missing values
+        return exists(query.where(not_(beyond)).correlate_except(alias))
 
 
 def _sketch(argument: Argument) -> Any:

@@ -42,8 +42,10 @@ from schema.errors import BadUserInput, HubError, QueryTooComplex
 
 KEPT_SOURCE = 1024 * 1024
 """Characters of documents whose parse and validation are kept: some hundred times as many bytes of memory at most."""
-KEPT_SQL = 16 * 1024 * 1024
-"""Characters of statements that are kept."""
+KEPT_SQL = 64 * 1024 * 1024
+"""Bytes of statements that are kept, each with the document that it keeps alive."""
+BYTES_FOR_CHARACTER = 150
+"""Memory of a document's tokens and nodes: a short statement may hang on a long document."""
 
 
 class Context(Protocol):
@@ -220,7 +222,10 @@ class CompiledSchema(strawberry.Schema):
         known = self._documents.get(key)
         if known is None:
             ast = admit_document(source, limits)
-            known = Document(ast, validate(self._schema, ast, self._rules, max_errors=20), limits)
+            errors = validate(self._schema, ast, self._rules, max_errors=20)
+            if any(error.message == "Maximum introspection depth exceeded" for error in errors):
+                raise QueryTooComplex("The introspection nests lists of types, fields or values too deep.")
+            known = Document(ast, errors, limits)
             self._documents.put(key, known, len(source))
         return known
 
@@ -236,6 +241,8 @@ class CompiledSchema(strawberry.Schema):
                 document = self.document(context.query, ours.limits)
                 context.graphql_document = document.ast
                 context.pre_execution_errors = document.errors or []
+                if not document.errors:  # Strawberry would run the first of several when none is named
+                    _operation(document.ast, context._provided_operation_name)
         except HubError as error:
             context.pre_execution_errors = [located(error)]
             return PreExecutionError(data=None, errors=context.pre_execution_errors)
@@ -254,7 +261,9 @@ class CompiledSchema(strawberry.Schema):
         else:
             selected = [select_root(request, name, nodes) for name, nodes in roots.items()]
             statement = render(self.mapping, selected, limits)
-            self._statements.put(key, (statement, request.operation, limits), len(statement.sql))
+            document = len(request.operation.loc.source.body) if request.operation.loc else 0
+            weight = len(statement.sql) + BYTES_FOR_CHARACTER * document
+            self._statements.put(key, (statement, request.operation, limits), weight)
         cost = statement.cost(request.variables)
         if cost > limits.max_cost:
             raise too_costly(cost, limits.max_cost)

@@ -150,8 +150,11 @@ class Renderer:
             self._bound[key] = bindparam(name, type_=type_, required=True)
         return self._bound[key]
 
-    def bind(self, leaf: Leaf, type_: Any) -> ColumnElement[Any]:
+    def bind(self, leaf: Argument, type_: Any) -> ColumnElement[Any]:
         """A parameter for a scalar, or for a list of scalars: then `type_` is an array."""
+        if not isinstance(leaf, Leaf):  # an enum or a boolean: the statement is made for this one
+            value = converter(type_, "")(leaf)
+            return self.parameter(always(value), type_, (str(value), str(type_)))
         convert = converter(type_.item_type if leaf.many else type_, leaf.place)
         most = self.limits.max_in_list
 
@@ -170,7 +173,12 @@ class Renderer:
         return spatial.point(*self._numbers(leaf, 2))
 
     def box(self, leaf: Leaf) -> ColumnElement[Any]:
-        return spatial.envelope(*self._numbers(leaf, 4))
+        # Without width or height it is a line or a point; as a polygon it would be invalid, and meet anything.
+        return func.st_envelope(spatial.envelope(*self.sides(leaf)))
+
+    def sides(self, leaf: Leaf) -> list[ColumnElement[float]]:
+        """West, south, east and north of a box."""
+        return self._numbers(leaf, 4)
 
     def _numbers(self, leaf: Leaf, count: int) -> list[ColumnElement[float]]:
         def nth(at: int) -> Read:
@@ -189,7 +197,7 @@ class Renderer:
             value = float(leaf.read(variables))
             if not 0 <= value <= most:
                 raise BadUserInput(f"{leaf.place} is {value:g}: it goes from 0 to {most:,.0f} metres")
-            return value
+            return value if value > 1e-6 else 0.0  # PostgreSQL fails where a division leaves nothing of a number
 
         return self.parameter(read, Double(), (leaf, "meters"))
 

@@ -6,12 +6,17 @@ import math
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
 from sqlalchemy import types as sqltypes
 
 from schema.errors import BadUserInput
+
+MAX_EXPONENT = 300
+MAX_BITS = 1000
+"""A forged cursor's `1e9999999` is short to write and long to work with, or too large for a float."""
 
 
 def converter(type_: Any, place: str) -> Callable[[Any], Any]:
@@ -32,14 +37,36 @@ def converter(type_: Any, place: str) -> Callable[[Any], Any]:
             raise BadUserInput(f"{place}: an id looks like 0190b4a2-7c1e-7d3a-9f00-1b2c3d4e5f60") from error
 
     def number(value: Any) -> Any:
+        made = value
         if isinstance(value, str):
             try:
-                value = float(value)
-            except ValueError:
-                value = math.nan
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                made = Decimal(value)  # to the last digit: a page begins right after its cursor
+            except ArithmeticError:
+                made = math.nan
+        match made:
+            case bool():
+                fits = False
+            case int():
+                fits = made.bit_length() <= MAX_BITS
+            case float():
+                fits = math.isfinite(made)
+            case Decimal():
+                fits = made.is_finite() and abs(made.adjusted()) <= MAX_EXPONENT
+            case _:
+                fits = False
+        if not fits:
             raise BadUserInput(f"{place}: a finite number is expected")
-        return value
+        return made
+
+    def whole(value: Any) -> int:
+        bits = 64 if isinstance(type_, sqltypes.BigInteger) else 32
+        made = int(number(value))
+        if not -(1 << bits - 1) <= made < 1 << bits - 1:
+            raise BadUserInput(f"{place}: a whole number of at most {bits} bits is expected")
+        return made
+
+    def exact(value: Any) -> Decimal:
+        return Decimal(str(number(value)))  # not Decimal(38.3), which is 38.2999999999999971578
 
     def moment(value: Any) -> Any:
         if isinstance(value, str):
@@ -61,9 +88,11 @@ def converter(type_: Any, place: str) -> Callable[[Any], Any]:
         case sqltypes.Uuid():
             return key
         case sqltypes.Integer():
-            return lambda value: int(number(value))
-        case sqltypes.Float() | sqltypes.Numeric():
-            return number
+            return whole
+        case sqltypes.Float():
+            return lambda value: float(number(value))
+        case sqltypes.Numeric():
+            return exact
         case sqltypes.DateTime():
             return moment
         case sqltypes.Date():

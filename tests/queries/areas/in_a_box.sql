@@ -4,7 +4,7 @@ select convert_to((
     select '{"code":' || cast(to_json(t1.code) as text) ||
     ',"name":' || cast(to_json(t1.name) as text) || '}' as j0
     from wards as t1
-    where st_intersects(t1.boundary, st_makeenvelope($1::float, $2::float, $3::float, $4::float, 4326))
+    where st_intersects(t1.boundary, st_envelope(st_makeenvelope($1::float, $2::float, $3::float, $4::float, 4326)))
     order by t1.code asc, t1.id asc
     limit $5::integer
   ) as p2

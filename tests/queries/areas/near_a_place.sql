@@ -12,10 +12,10 @@ select convert_to((
     from (
       select '{"code":' || cast(to_json(t1.code) as text) ||
       ',"name":' || cast(to_json(t1.name) as text) ||
-      ',"distanceMeters":' || coalesce(cast(to_json(st_distance(cast(t1.boundary as geography(geometry,4326)), cast(st_setsrid(st_makepoint($5::float, $6::float), 4326) as geography(geometry,4326)))) as text), 'null') || '}' as j0, translate(encode(convert_to(cast(json_build_array('003a53f66b7f', st_distance(cast(t1.boundary as geography(geometry,4326)), cast(st_setsrid(st_makepoint($7::float, $8::float), 4326) as geography(geometry,4326))), cast(t1.id as text)) as text), 'UTF8'), 'base64'), e'\n', '') as cursor
+      ',"distanceMeters":' || coalesce(cast(to_json(st_distance(cast(t1.boundary as geography(geometry,4326)), cast(st_setsrid(st_makepoint($5::float, $6::float), 4326) as geography(geometry,4326)))) as text), 'null') || '}' as j0, translate(encode(convert_to(cast(json_build_array($7::varchar, st_distance(cast(t1.boundary as geography(geometry,4326)), cast(st_setsrid(st_makepoint($8::float, $9::float), 4326) as geography(geometry,4326))), cast(t1.id as text)) as text), 'UTF8'), 'base64'), e'\n', '') as cursor
       from wards as t1
       where (t1.boundary && st_expand(st_setsrid(st_makepoint($1::float, $2::float), 4326), $3::float / cast(110000.0 as double precision))) and st_dwithin(cast(t1.boundary as geography(geometry,4326)), cast(st_setsrid(st_makepoint($1::float, $2::float), 4326) as geography(geometry,4326)), $3::float)
-      order by st_distance(cast(t1.boundary as geography(geometry,4326)), cast(st_setsrid(st_makepoint($7::float, $8::float), 4326) as geography(geometry,4326))) asc, t1.id asc
+      order by st_distance(cast(t1.boundary as geography(geometry,4326)), cast(st_setsrid(st_makepoint($8::float, $9::float), 4326) as geography(geometry,4326))) asc, t1.id asc
       limit $4::integer + 1
     ) as p2
   ) as p3
@@ -26,5 +26,6 @@ select convert_to((
 -- $4 = 5
 -- $5 = 34.7617
 -- $6 = -0.0917
--- $7 = 34.7617
--- $8 = -0.0917
+-- $7 = '5cf0ddd30d02'
+-- $8 = 34.7617
+-- $9 = -0.0917

@@ -1,0 +1,314 @@
+"""`hub …`: what an operator types. Each command imports what it needs when it runs, so that help is there at once."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from pydantic import ValidationError
+
+from hub.database.installations import ClusterFailed
+from hub.settings import Settings
+
+if TYPE_CHECKING:
+    from hub.database.embedded import Cluster
+
+
+class Refusal(click.ClickException):
+    """What cannot be done and the way out, as one plain sentence."""
+
+    def show(self, file: Any = None) -> None:
+        click.echo(self.message, file=file, err=True)
+
+
+class Hub(click.Group):
+    """The commands in the order of their use, and every refusal as one sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ClusterFailed as refusal:
+            raise Refusal(str(refusal)) from refusal
+
+
+@click.group(
+    cls=Hub,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Settings are environment variables, HUB_PORT=8001 for one; hub/docs/settings.md lists them all.",
+)
+@click.version_option(package_name="kisumu-hub", prog_name="hub")
+def main() -> None:
+    """The operations hub of Kisumu County."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+def up() -> None:
+    """Start everything: database, migrations, county, server.
+
+    The database is a private PostGIS in a folder of the hub (HUB_HOME), unless HUB_DATABASE_URL names one of your
+    own. Ctrl-C stops all of it.
+
+    \b
+    Examples:
+      hub up
+      HUB_PORT=8001 hub up
+      HUB_DATABASE_URL=postgresql://hub_login@db/hub HUB_OWNER_URL=postgresql://postgres@db/hub hub up
+    """
+    from hub.serving import Ending, address_of, listen
+
+    settings = _settings()
+    code = 0
+    with Ending(say).caught() as ending, _sentences():
+        try:
+            if settings.database.database_url is None:
+                ending.cluster = _cluster(settings)
+                # Before the port: a second hub from the same folder should hear of the first one, not of a port.
+                ending.cluster.lock(_address(settings))
+            listener = listen(settings.server.host, settings.server.port)
+            if ending.cluster is not None:
+                ending.cluster.lock(address_of(listener))
+                with ending.preparing():
+                    ending.cluster.start()
+                with ending.preparing():
+                    ending.cluster.create_database()
+            settings = _with_url(settings, ending.cluster)
+            _migrate(settings, ending.cluster, ending.preparing)
+            code = _serve(settings, listener, ending)
+        finally:
+            if ending.cluster is not None:
+                ending.cluster.stop()
+    sys.exit(code)
+
+
+@main.command()
+def serve() -> None:
+    """Start the server alone, against a database that runs.
+
+    That is HUB_DATABASE_URL, or the private database that `hub up` started from this folder: a second server beside
+    the first needs a HUB_PORT of its own. It migrates nothing.
+
+    \b
+    Example:
+      HUB_PORT=8001 hub serve
+    """
+    from hub.serving import Ending, listen
+
+    settings = _settings()
+    code = 0
+    with Ending(say).caught() as ending, _sentences():
+        listener = listen(settings.server.host, settings.server.port)
+        cluster = None
+        if settings.database.database_url is None:
+            cluster = _cluster(settings)
+            if not cluster.running():
+                raise Refusal(
+                    f"No database runs in {cluster.home}. `hub up` starts it together with a server; "
+                    "or set HUB_DATABASE_URL to one of your own."
+                )
+        code = _serve(_with_url(settings, cluster), listener, ending)
+    sys.exit(code)
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database up to date: migrations, roles, county.
+
+    Works on HUB_DATABASE_URL by way of HUB_OWNER_URL, otherwise on the private database of this folder, which it
+    starts for the time if it does not run. Doing it twice changes nothing.
+    """
+    settings = _settings()
+    if settings.database.database_url is not None and settings.database.owner_url is None:
+        raise Refusal(
+            "HUB_OWNER_URL is not set: the login role of HUB_DATABASE_URL may not migrate. "
+            "Set it to a `postgresql://…` of a superuser, or of the database's owner where PostGIS is installed."
+        )
+    with _database(settings) as cluster:
+        _migrate(_with_url(settings, cluster), cluster)
+    say("The database is up to date.")
+
+
+@main.command()
+def sdl() -> None:
+    """Print the GraphQL schema.
+
+    \b
+    Example:
+      hub sdl > schema/schema.graphql
+    """
+    from schema.api import schema
+
+    click.echo(schema.as_str())
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--variables", metavar="JSON", help="The operation's variables, as a JSON object.")
+@click.option("--operation", metavar="NAME", help="Which operation, where the file holds several.")
+def sql(file: Path, variables: str | None, operation: str | None) -> None:
+    """Print the statement that a GraphQL file becomes. Needs no database.
+
+    \b
+    Example:
+      hub sql tests/queries/areas/wards.graphql --variables '{"first": 5}'
+    """
+    from hub.sql import explain_file
+
+    given: dict[str, Any] = {}
+    if variables is not None:
+        try:
+            given = json.loads(variables)
+        except ValueError as error:
+            raise click.BadParameter(f"no JSON: {error}", param_hint="--variables") from None
+        if not isinstance(given, dict):
+            raise click.BadParameter('an object is needed, like {"first": 5}', param_hint="--variables")
+    click.echo(explain_file(file, given, operation))
+
+
+@main.command()
+def doctor() -> None:
+    """Check this installation and say what to mend.
+
+    Looks at versions, the database's durability, roles and migrations, disk and clock. Where the private database
+    does not run, it is started for the time. Ends with 1 when something must be mended, with 0 otherwise.
+    """
+    from hub.doctor import examine
+
+    settings = _settings()
+    findings = []
+    if settings.database.database_url is None and not (_cluster(settings).data).exists():
+        findings += examine(settings, None)
+        say(f"No database yet in {_cluster(settings).home}: `hub up` makes it.")
+    else:
+        with _database(settings) as cluster:
+            findings += examine(_with_url(settings, cluster), cluster)
+    for finding in findings:
+        say(str(finding))
+    if any(finding.must_be_mended for finding in findings):
+        sys.exit(1)
+
+
+# -- what they share ---------------------------------------------------------------------------------------------------
+
+
+def say(sentence: str) -> None:
+    """To the person who started the hub. A terminal that was closed must not keep it from ending well."""
+    with suppress(OSError):
+        click.echo(sentence)
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Refusals of the server's and the database's as sentences; the rest stays a traceback, because it is a bug."""
+    from hub.serving import CannotListen
+
+    try:
+        yield
+    except CannotListen as refusal:
+        raise Refusal(str(refusal)) from None
+
+
+def _settings() -> Settings:
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"HUB_{'_'.join(str(part) for part in each['loc'][:1]).upper()}={each['input']}: {each['msg']}"
+            for each in error.errors()
+        )
+        raise Refusal(f"{wrong}. hub/docs/settings.md says what is possible.") from None
+    known = {f"HUB_{name.upper()}" for concern in Settings.concerns for name in concern.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith("HUB_") and name not in known:
+            meant = difflib.get_close_matches(name, known, 1)
+            click.echo(f"{name} is no setting of the hub{f': {meant[0]} is meant?' if meant else '.'}", err=True)
+    return settings
+
+
+def _cluster(settings: Settings) -> Cluster:
+    from hub.database.embedded import Cluster, forget_environment, home_for
+
+    forget_environment()
+    return Cluster(home_for(settings.database, say), say)
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Cluster | None]:
+    """The private cluster, running for as long as the block, or None where HUB_DATABASE_URL stands for it."""
+    if settings.database.database_url is not None:
+        yield None
+        return
+    cluster = _cluster(settings)
+    if cluster.running():
+        yield cluster
+        return
+    with cluster:
+        cluster.create_database()
+        yield cluster
+
+
+def _with_url(settings: Settings, cluster: Cluster | None) -> Settings:
+    if cluster is None:
+        return settings
+    urls = {"database_url": cluster.url(cluster.LOGIN), "owner_url": cluster.url(cluster.OWNER)}
+    return Settings(settings.server, settings.database.model_copy(update=urls), settings.limits)
+
+
+def _migrate(
+    settings: Settings, cluster: Cluster | None, during: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> None:
+    """The embedded database always; one of the operator's own only by way of the owner that they named."""
+    from psycopg import OperationalError
+
+    from hub.county.load import load_county
+    from hub.database.migrate import MigrationFailed, migrate, pending
+
+    owner, login = settings.database.owner_url, settings.database.database_url
+    assert login is not None
+    missing: list[str] = []
+    try:
+        with during():
+            if owner is not None:
+                migrate(owner, login, say)
+                load_county(owner, say)
+            else:
+                missing = pending(login)
+    except (MigrationFailed, OperationalError) as refusal:
+        which = "HUB_DATABASE_URL" if owner is None else "HUB_OWNER_URL"
+        whose = "" if cluster is not None else f" (It is the database of {which}.)"
+        raise Refusal(" ".join(str(refusal).split()) + whose) from refusal
+    if missing:
+        raise Refusal(
+            f"The database of HUB_DATABASE_URL lacks {', '.join(missing)}, and HUB_OWNER_URL is not set: "
+            "set it to a role that may migrate, or run `hub migrate` with it once."
+        )
+
+
+def _serve(settings: Settings, listener: Any, ending: Any) -> int:
+    from hub.app import create_app
+    from hub.serving import serve
+
+    return serve(create_app(settings), settings.server, listener, say, ending)
+
+
+def _address(settings: Settings) -> str:
+    server = settings.server
+    return f"http://{server.host}:{server.port}" if server.port else ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+// Questions to begin with. Each runs against the hub as it stands; a test sends them all.
+
+/**
+ * @typedef {{ name: string, about: string, query: string, variables?: Record<string, unknown> }} Example
+ */
+
+/** @type {Example[]} */
+export const EXAMPLES = [
+  {
+    name: "Wards",
+    about: "All 35 wards with outline and sub-county",
+    query: `query Wards {
+  wards(
+    first: 100
+    orderBy: [{ code: ASC }]
+  ) {
+    nodes {
+      code
+      name
+      population
+      areaKm2
+      boundary
+      subCounty { code name }
+    }
+  }
+}
+`,
+  },
+  {
+    name: "Here",
+    about: "Which ward is this point in? Longitude first",
+    query: `query Here($at: Position!) {
+  wardAt(point: $at) {
+    code
+    name
+    subCounty { name }
+  }
+}
+`,
+    variables: { at: [34.9189, -0.1723] },
+  },
+  {
+    name: "Within a shape",
+    about: "Wards that a polygon touches: here, water along the lower Nyando",
+    query: `query Touched($area: AreaGeoJSON!) {
+  wards(
+    where: {
+      boundary: { intersects: $area }
+    }
+    orderBy: [{ population: DESC }]
+  ) {
+    totalCount
+    nodes {
+      code
+      name
+      population
+      subCounty { name }
+    }
+  }
+}
+`,
+    variables: {
+      area: {
+        type: "Polygon",
+        coordinates: [[[34.86, -0.3], [34.95, -0.3], [34.98, -0.16], [34.91, -0.14], [34.86, -0.3]]],
+      },
+    },
+  },
+  {
+    name: "Nearest wards",
+    about: "From a boat on the gulf, in metres to the shore",
+    query: `query Nearest($from: Position!) {
+  wards(
+    first: 3
+    orderBy: [{
+      boundary: { distance: { from: $from } }
+    }]
+  ) {
+    nodes {
+      name
+      distanceMeters(from: $from)
+      subCounty { name }
+    }
+  }
+}
+`,
+    variables: { from: [34.68, -0.2] },
+  },
+  {
+    name: "Sub-counties and wards",
+    about: "Lists within lists, still one statement",
+    query: `query Nested {
+  subCounties(
+    orderBy: [{ population: DESC }]
+  ) {
+    nodes {
+      name
+      population
+      wards(
+        first: 3
+        orderBy: [{ population: DESC }]
+      ) {
+        totalCount
+        nodes { name population }
+      }
+    }
+  }
+}
+`,
+  },
+  {
+    name: "By another name",
+    about: "A ward found however somebody spells it",
+    query: `query Spelled($name: String!) {
+  wards(
+    where: {
+      names: {
+        some: { name: { contains: $name } }
+      }
+    }
+  ) {
+    nodes { code name aliases }
+  }
+}
+`,
+    variables: { name: "shaurimoyo" },
+  },
+  {
+    name: "What is disputed",
+    about: "Wards that some source puts into another sub-county",
+    query: `query Disputed {
+  wards(
+    where: {
+      memberships: {
+        some: { accepted: { eq: false } }
+      }
+    }
+  ) {
+    nodes {
+      name
+      memberships {
+        nodes {
+          accepted
+          parent { name }
+          note
+          source { title }
+        }
+      }
+    }
+  }
+}
+`,
+  },
+  {
+    name: "What is a ward?",
+    about: "The schema describes itself",
+    query: `query Introspect {
+  __type(name: "Ward") {
+    description
+    fields {
+      name
+      description
+      type { name kind ofType { name } }
+    }
+  }
+}
+`,
+  },
+];

@@ -1,0 +1,202 @@
+// The county's page: asks the hub for the wards, shows them in a list and on the map, and keeps both of one mind.
+
+import * as address from "./address.js";
+import { county as askCounty } from "./api.js";
+import { startCard } from "./card.js";
+import { el, part } from "./elements.js";
+import { drawBlank, drawList } from "./list.js";
+import { tell, untilDone } from "./notice.js";
+import { startSearch } from "./search.js";
+import { assemble } from "./wards.js";
+
+/** @typedef {import("./wards.js").Unit} Unit */
+/** @typedef {import("./address.js").Choice} Choice */
+
+const phone = matchMedia("(max-width: 699px)");
+
+/** MapLibre is a megabyte: it comes while the hub answers, and the list does not wait for it. */
+const mapModule = import("./map.js").catch(() => null);
+
+drawBlank(part("units-list"));
+part("key").toggleAttribute("open", !phone.matches && innerWidth > 900);
+startToggle();
+
+const county = await untilDone(async () => assemble(await askCounty()), {
+  doing: "Loading 35 wards…",
+  failed: "The wards did not load",
+});
+let { choice, view } = address.read();
+/** @type {HTMLElement | null} */
+let cameFrom = null;
+/** @type {ReturnType<typeof import("./map.js").drawMap> | null} */
+let map = null;
+
+const list = drawList(part("units-list"), county, {
+  onChoose: (unit) => open(ofUnit(unit), { focus: true }),
+  onPoint: (unit) => map?.light(unit),
+});
+part("units-count").textContent = `${county.subCounties.length} sub-counties, ${county.wards.length} wards`;
+document.title = `${county.name} County · Operations hub`;
+drawKey();
+startSearch(county, {
+  onUnit: (unit) => open(ofUnit(unit), { focus: true }),
+  onPlace: (point) => open({ kind: "place", point }, { focus: true }),
+});
+const card = startCard({
+  county,
+  onChoose: (unit) => open(ofUnit(unit), { focus: true }),
+  onClose: () => open(null, { focus: true }),
+});
+show(choice, { travel: false });
+document.body.dataset.listed = String(county.wards.length);
+
+addEventListener("popstate", () => {
+  // Back, forward, or an address that somebody typed.
+  const said = address.read();
+  ({ choice } = said);
+  show(choice, { travel: !said.view });
+  if (said.view) map?.stand(said.view);
+  else if (!choice) map?.whole();
+});
+for (const skip of document.querySelectorAll(".skip")) {
+  // Not by its hash: the address says what is open, not where the keyboard is.
+  skip.addEventListener("click", (event) => {
+    event.preventDefault();
+    const to = skip.getAttribute("href") === "#map" ? document.querySelector("#map canvas") : document.querySelector(".row") ?? part("units");
+    /** @type {HTMLElement | null} */ (to)?.focus();
+  });
+}
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !event.defaultPrevented && choice) open(null, { focus: true });
+});
+
+map = await drawing();
+if (map) {
+  const unit = unitOf(choice);
+  map.choose(unit);
+  map.pin(choice?.kind === "place" ? choice.point : null);
+  if (!view && unit) map.show(unit);
+  if (!view && choice?.kind === "place") map.reach(choice.point, { close: true });
+  part("map").dataset.wards = String(await map.settled());
+} else {
+  document.body.dataset.map = "missing";
+  if (phone.matches) toggleUnits(true);
+  tell("The map can’t be drawn here", "This browser offers no WebGL, or the hub’s map files are missing. The list, the search and the cards work without it.");
+}
+document.body.dataset.ready = "true";
+
+/** The map; null where the browser has no WebGL or the files of MapLibre did not come. */
+async function drawing() {
+  const module = await mapModule;
+  try {
+    return module && module.drawMap(county, view, {
+      onWard: (ward) => open(ofUnit(ward), { focus: false, travel: false }),
+      onPoint: (point) => open({ kind: "place", point }, { focus: false, travel: false }),
+      onMoved: (to) => {
+        view = to;
+        address.write(choice, view, { step: false });
+      },
+      onWhole: () => map?.whole(),
+      room,
+    });
+  } catch {
+    part("map").replaceChildren();
+    return null;
+  }
+}
+
+/**
+ * Go to a ward, a sub-county or a point, or close what is open: one step that Back undoes.
+ * @param {Choice} next
+ * @param {{ focus: boolean, travel?: boolean }} how  whether a keyboard should follow, and the map
+ */
+function open(next, { focus, travel = true }) {
+  const opening = next && !choice;
+  if (opening) cameFrom = /** @type {HTMLElement} */ (document.activeElement);
+  choice = next;
+  address.write(choice, view, { step: true });
+  show(choice, { travel });
+  if (phone.matches && next) toggleUnits(false);
+  if (focus && next) card.focus();
+  if (focus && !next) {
+    const back = cameFrom?.isConnected && cameFrom !== document.body && cameFrom.checkVisibility() ? cameFrom : part("search");
+    back.focus({ preventScroll: true });
+  }
+}
+
+/**
+ * Bring card, list and map in line with what is chosen.
+ * @param {Choice} what
+ * @param {{ travel: boolean }} how
+ */
+function show(what, { travel }) {
+  const unit = unitOf(what);
+  if (unit) card.unit(unit);
+  else if (what?.kind === "place") card.place(what.point);
+  else card.close();
+  list.mark(unit ? what : null);
+  document.body.toggleAttribute("data-open", Boolean(unit || what?.kind === "place"));
+  map?.choose(unit);
+  map?.pin(what?.kind === "place" ? what.point : null);
+  if (unit && travel) map?.show(unit);
+  if (what?.kind === "place") map?.reach(what.point, { close: travel });
+  if (what && what.kind !== "place" && !unit) part("spoken").textContent = `There is no ${what.kind === "ward" ? "ward" : "sub-county"} ${what.code}.`;
+  else part("spoken").textContent = unit ? `${unit.name} opened` : "";
+}
+
+/** @param {Unit} unit @returns {Choice} */
+function ofUnit(unit) {
+  return { kind: unit.kind, code: unit.code };
+}
+
+/** @param {Choice} what @returns {Unit | null} */
+function unitOf(what) {
+  return what && what.kind !== "place" ? county.unit(what.kind, what.code) ?? null : null;
+}
+
+/** What of the map is covered by the card and the phone's list, so that nothing is shown behind them. */
+function room() {
+  const margin = phone.matches ? 24 : 48;
+  const room = { top: margin, right: margin, bottom: margin, left: margin };
+  const stage = part("map").getBoundingClientRect();
+  for (const sheet of [part("card"), part("units")]) {
+    const over = sheet.getBoundingClientRect();
+    const covers = !sheet.hidden && over.left < stage.right - 1 && over.right > stage.left + 1 && over.top < stage.bottom - 1;
+    if (!covers) continue;
+    if (over.width > stage.width * 0.9) {
+      // The card still grows when its sources come: count on all that it may take.
+      const grown = sheet.id === "card" ? Math.max(over.height, parseFloat(getComputedStyle(sheet).maxHeight) || 0) : over.height;
+      room.bottom = Math.max(room.bottom, stage.bottom - over.bottom + grown + margin);
+    }
+    else room.right = Math.max(room.right, stage.right - over.left + margin);
+  }
+  return room;
+}
+
+function startToggle() {
+  const toggle = document.querySelector(".units-toggle");
+  toggle?.addEventListener("click", () => toggleUnits(toggle.getAttribute("aria-expanded") !== "true"));
+}
+
+/**
+ * On a phone the list is a sheet that stands folded at the foot of the map.
+ * @param {boolean} open
+ */
+function toggleUnits(open) {
+  document.querySelector(".units-toggle")?.setAttribute("aria-expanded", String(open));
+  document.body.toggleAttribute("data-units", open);
+}
+
+function drawKey() {
+  const water = county.waters.find((water) => water.approximate);
+  part("key-body").replaceChildren(
+    el(
+      "ul",
+      {},
+      el("li", {}, el("span", { class: "line line-sub-county" }), "Sub-county"),
+      el("li", {}, el("span", { class: "line line-ward" }), "Ward"),
+      el("li", {}, el("span", { class: "patch patch-water" }), water ? "Water, approximate" : "Water"),
+    ),
+    el("p", {}, "Boundaries: derived from Kenya County Assembly Boundaries, B.D.A. Omare and G.J.M. Omare 2017, CC BY 4.0. Population and land areas: IEBC 2012 delimitation, census of 2009."),
+  );
+}
