@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import strawberry
+from graphql.execution.values import VariableValues
 
 from schema.compiler.execution import CompiledSchema, Finished
 from schema.compiler.render import render
@@ -21,14 +22,16 @@ async def as_root(info: strawberry.Info, root: str, fetch_json: FetchJson) -> An
     answers it. Resolvers give it back as it is."""
     raw = info._raw_info
     schema: CompiledSchema = raw.schema.extensions["strawberry-definition"]
-    request = Request(raw.schema, raw.operation, raw.fragments, raw.variable_values)
+    # Strawberry hands resolvers the coerced values only; where each came from matters to no scalar of ours.
+    variables = VariableValues({}, cast("dict[str, Any]", raw.variable_values))
+    request = Request(raw.schema, raw.operation, raw.fragments, variables)
     query = raw.schema.query_type
     assert query is not None
     selected = select_field(request, raw.parent_type, str(raw.path.key), list(raw.field_nodes))
     selected = dataclasses.replace(selected, name=root, field=query.fields[root])
     limits = info.context.limits
     statement = render(schema.mapping, [selected], limits)
-    schema.check_cost(statement, request.variables, limits)
-    (answer,) = await fetch_json(statement.sql, statement.parameters(request.variables))
+    schema.check_cost(statement, variables, limits)
+    (answer,) = await fetch_json(statement.sql, statement.parameters(variables))
     value = json.loads(answer)
     return None if value is None else Finished(value)
