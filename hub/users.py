@@ -156,7 +156,7 @@ def enable(connection: psycopg.Connection[Any], name: str) -> bool:
 def link(connection: psycopg.Connection[Any], name: str, base_url: str, hours: float) -> str:
     """A one-time link by which the person chooses a password; older ones end. Shown once, kept as a digest."""
     person = _person(connection, name)
-    if connection.execute("select from people where id = %s and disabled_at is not null", (person,)).fetchone():
+    if connection.execute("select 1 from people where id = %s and disabled_at is not null", (person,)).fetchone():
         raise UserRefused(f"The account of {name} is closed: `hub user enable {name}` opens it again.")
     _end_links(connection, person)
     code = secrets.token_urlsafe(32)
@@ -201,7 +201,7 @@ def first_link(login_url: str, base_url: str, hours: float = 24) -> str | None:
             return None
         if administrators:
             return link(connection, administrators[0].name, base_url, hours)
-        if connection.execute("select from people limit 1").fetchone():
+        if connection.execute("select 1 from people limit 1").fetchone():
             return None  # somebody took the last administrator away on purpose; `hub user` gives another
         return link(connection, add(connection, FIRST, "Administrator", ["administrator"]), base_url, hours)
 
@@ -210,7 +210,7 @@ def new_key(connection: psycopg.Connection[Any], longest: timedelta, *, at_once:
     """Another key for tokens. The former stays good until its last token has expired, those before it end now; with
     `at_once` all of them end now, and everybody signs in anew."""
     connection.execute("select pg_advisory_xact_lock(hashtext('token_keys'))")
-    if not at_once and connection.execute("select from token_keys where signs_from > now()").fetchone():
+    if not at_once and connection.execute("select 1 from token_keys where signs_from > now()").fetchone():
         raise UserRefused("A key was made within the last minute and does not sign yet: wait for it.")
     wait = timedelta(0) if at_once else SIGNS_AFTER
     connection.execute(

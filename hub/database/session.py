@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -119,13 +119,13 @@ class Sessions:
             seconds = self._settings.statement_seconds
             raise Unavailable(f"The answer took over {seconds:g} seconds: ask for less, or try again.") from error
         except _LOST as error:
-            connection.terminate()
+            _terminate(connection)
             raise Unavailable("The database went away: try again in a moment.") from error
         except asyncpg.PostgresError:
             connection.forget()
             raise
         except BaseException:
-            connection.terminate()  # cancelled, or broken in a way that nobody foresaw: never to be used again
+            _terminate(connection)  # cancelled, or broken in a way that nobody foresaw: never to be used again
             raise
         finally:
             await self._pool.release(connection)
@@ -149,6 +149,12 @@ class Sessions:
     async def _fetch(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> list[asyncpg.Record]:
         async with self.connection(caller) as connection:
             return await connection.fetch(sql, *parameters)
+
+
+def _terminate(connection: asyncpg.Connection) -> None:
+    # One that the server ended has left the pool by itself, and refuses to be ended once more.
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 async def _keep(_: asyncpg.Connection) -> None:
