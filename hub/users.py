@@ -103,7 +103,8 @@ def change_roles(
     if both := sorted(set(gained) & set(lost)):
         raise UserRefused(f"{', '.join(both)} cannot be given and taken at once.")
     taken = connection.execute(
-        "update person_roles set revoked_at = now() where person_id = %s and role = any(%s) and revoked_at is null",
+        "update person_roles set revoked_at = greatest(now(), granted_at) "
+        "where person_id = %s and role = any(%s) and revoked_at is null",
         (person, list(lost)),
     ).rowcount
     if _grant(connection, person, gained) + taken:
@@ -120,7 +121,8 @@ def change_areas(
     """Put somebody in charge of units of the county, by their codes, or no longer. The codes that are held then."""
     person = _person(connection, name)
     ended = connection.execute(
-        "update person_areas set until = now() where person_id = %s and area_id = any(%s) and until is null",
+        "update person_areas set until = greatest(now(), since) "
+        "where person_id = %s and area_id = any(%s) and until is null",
         (person, _areas(connection, lost)),
     ).rowcount
     if _place(connection, person, _areas(connection, gained)) + ended:
@@ -279,8 +281,10 @@ def _end_sign_ins(connection: psycopg.Connection[Any], person: Any, why: str) ->
 
 
 def _end_links(connection: psycopg.Connection[Any], person: Any) -> None:
+    # now() is when we began: what we waited for may have been made since.
     connection.execute(
-        "update invitations set expires_at = now() where person_id = %s and used_at is null and expires_at > now()",
+        "update invitations set expires_at = greatest(now(), created_at) "
+        "where person_id = %s and used_at is null and expires_at > now()",
         (person,),
     )
 
