@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import strawberry
 from graphql import (
+    ASTValidationRule,
     DocumentNode,
     FragmentDefinitionNode,
     GraphQLError,
@@ -71,8 +72,22 @@ class Raw:
         self.members = members
 
 
+@dataclass(frozen=True)
+class Finished:
+    """What a resolver gives back that the compiler answered (`inside.py`): nothing of it is left to complete."""
+
+    value: Any
+
+
 class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
     """Answers a query's entity roots by one statement."""
+
+    def complete_value(
+        self, return_type: Any, field_details_list: Any, info: Any, path: Any, result: Any, position_context: Any
+    ) -> Any:
+        if isinstance(result, Finished):
+            return result.value
+        return super().complete_value(return_type, field_details_list, info, path, result, position_context)
 
     def execute_collected_root_fields(
         self, root_type: Any, root_value: Any, grouped_field_set: Any, serially: bool, new_defer_usages: Any
@@ -122,12 +137,13 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
 class CompiledSchema(strawberry.Schema):
     """A Strawberry schema whose reads over entities are compiled, and whose documents are admitted first."""
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, rules: Sequence[type[ASTValidationRule]] = (), **arguments: Any) -> None:
+        """`rules` are the domains' own, beside those of the specification: they refuse before anything runs."""
         super().__init__(**arguments, execution_context_class=CompiledExecutor)
         # Keys hold the id of an object that the value keeps alive, so that no other object can have it meanwhile.
         self._documents: Kept[Document] = Kept(KEPT_SOURCE)
         self._statements: Kept[tuple[Statement, OperationDefinitionNode, Ceilings]] = Kept(KEPT_SQL)
-        self._rules = (*specified_rules, MaxIntrospectionDepthRule)
+        self._rules = (*specified_rules, MaxIntrospectionDepthRule, *rules)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Nothing: Strawberry would log what callers sent. The doors log what they did not expect, without values."""
@@ -195,7 +211,13 @@ class CompiledSchema(strawberry.Schema):
             document = len(request.operation.loc.source.body) if request.operation.loc else 0
             weight = len(statement.sql) + BYTES_FOR_CHARACTER * document
             self._statements.put(key, (statement, request.operation, limits), weight)
-        cost = statement.cost(request.variables)
+        self.check_cost(statement, request.variables, limits)
+        return statement
+
+    @staticmethod
+    def check_cost(statement: Statement, variables: VariableValues, limits: Ceilings) -> None:
+        """Refuse a statement that may return too many rows."""
+        cost = statement.cost(variables)
         if cost > limits.max_cost:
             raise QueryTooComplex(
                 f"The operation asks for up to {cost:,} rows; at most {limits.max_cost:,} are given. "
@@ -203,7 +225,6 @@ class CompiledSchema(strawberry.Schema):
                 cost=cost,
                 limit=limits.max_cost,
             )
-        return statement
 
     def variable_values(self, operation: OperationDefinitionNode, variables: dict[str, Any] | None) -> VariableValues:
         """A request's variables, checked and coerced. Raises GraphQLError for the first that does not fit."""

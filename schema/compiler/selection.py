@@ -97,7 +97,12 @@ def select_root(request: Request, key: str, nodes: list[FieldNode]) -> Selected:
     """The tree under one root field of a query."""
     query = request.schema.query_type
     assert query is not None
-    return _selected(request, query, key, nodes, "")
+    return select_field(request, query, key, nodes)
+
+
+def select_field(request: Request, parent: GraphQLObjectType, key: str, nodes: list[FieldNode]) -> Selected:
+    """The tree under one field of any type."""
+    return _selected(request, parent, key, nodes, "")
 
 
 def _selected(request: Request, parent: GraphQLObjectType, key: str, nodes: list[FieldNode], place: str) -> Selected:
