@@ -89,6 +89,7 @@ def up() -> None:
                     ending.cluster.create_database()
             settings = _with_url(settings, ending.cluster)
             _migrate(settings, ending.cluster, ending.preparing)
+            _welcome(settings, address_of(listener))
             code = _serve(settings, listener, ending)
         finally:
             if ending.cluster is not None:
@@ -303,7 +304,7 @@ def _migrate(
 
 
 def _welcome(settings: Settings, address: str) -> None:
-    """The one-time link of the first start, for as long as nobody can administer the hub. There is no default password."""
+    """The one-time link of the first start, for as long as nobody can administer the hub. No password is a default."""
     from hub.users import first_link
 
     login = settings.database.database_url
