@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hub import graphql, health, pages
+from hub import graphql, health, pages, sign_in
 from hub.database.session import Sessions
+from hub.identity.sign_ins import Identity
 from hub.settings import Settings
 
 
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> Starlette:
     )
     app.state.settings = settings
     app.state.sessions = sessions
+    app.state.identity = Identity(sessions, settings.sign_in)
     app.state.readiness = health.Readiness(sessions, url)
     return app
 
@@ -60,6 +62,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
         Route("/graphql/sql", graphql.statement, methods=["POST"]),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
+        *sign_in.routes(),
         *pages.routes(settings),
     ]
 

@@ -236,8 +236,7 @@ def main() -> int:
         sys.stderr.flush()
 
     try:
-        if not bring(say=say):
-            say("The map's JavaScript is here already.")
+        bring(say=say)
     except AssetsError as error:
         say(" ".join(str(error).split()) if type(error) is not AssetsError else str(error))
         return 1

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from hub.database.installations import ClusterFailed
 from hub.settings import Settings
+from hub.users import user
 
 if TYPE_CHECKING:
     from hub.database.embedded import Cluster
@@ -88,6 +89,7 @@ def up() -> None:
                     ending.cluster.create_database()
             settings = _with_url(settings, ending.cluster)
             _migrate(settings, ending.cluster, ending.preparing)
+            _welcome(settings, address_of(listener))
             code = _serve(settings, listener, ending)
         finally:
             if ending.cluster is not None:
@@ -202,6 +204,9 @@ def doctor() -> None:
         sys.exit(1)
 
 
+main.add_command(user)
+
+
 # -- what they share ---------------------------------------------------------------------------------------------------
 
 
@@ -265,7 +270,7 @@ def _with_url(settings: Settings, cluster: Cluster | None) -> Settings:
     if cluster is None:
         return settings
     urls = {"database_url": cluster.url(cluster.LOGIN), "owner_url": cluster.url(cluster.OWNER)}
-    return Settings(settings.server, settings.database.model_copy(update=urls), settings.limits)
+    return Settings(settings.server, settings.database.model_copy(update=urls), settings.limits, settings.sign_in)
 
 
 def _migrate(
@@ -296,6 +301,17 @@ def _migrate(
             f"The database of HUB_DATABASE_URL lacks {', '.join(missing)}, and HUB_OWNER_URL is not set: "
             "set it to a role that may migrate, or run `hub migrate` with it once."
         )
+
+
+def _welcome(settings: Settings, address: str) -> None:
+    """The one-time link of the first start, for as long as nobody can administer the hub. No password is a default."""
+    from hub.users import first_link
+
+    login = settings.database.database_url
+    assert login is not None
+    made = first_link(login, address, settings.sign_in.link_hours)
+    if made is not None:
+        say(f"Nobody administers this hub yet. Open this link once to become its administrator:\n  {made}")
 
 
 def _serve(settings: Settings, listener: Any, ending: Any) -> int:

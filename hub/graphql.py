@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from time import perf_counter
 from typing import Any
 
@@ -19,7 +20,8 @@ from starlette.responses import JSONResponse, Response
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
 from hub.database.session import Sessions, Transaction
-from hub.identity import PUBLIC, Caller
+from hub.identity import Caller
+from hub.identity.door import Visit, visit_of
 from hub.settings import Limits, Settings
 from hub.sql import readable
 from schema.api import schema
@@ -38,6 +40,7 @@ class Context:
     limits: Limits
     caller: Caller
     sessions: Sessions
+    visit: Visit | None = None
     steps: dict[str, float] = field(default_factory=dict)
 
     def change(self) -> AbstractAsyncContextManager[Transaction]:
@@ -49,6 +52,27 @@ class Context:
             return await self.sessions.fetch_json(self.caller, sql, parameters)
         finally:
             self.steps["database"] = (perf_counter() - begun) * 1000
+
+    async def sign_in(self, name: str, password: str) -> Signed:
+        assert self.visit is not None, "only a request can sign in"
+        signed = await self.visit.sign_in(name, password)
+        return Signed(signed.token, signed.expires_at, signed.presence.caller, self.sessions)
+
+    async def sign_out(self) -> bool:
+        return self.visit is not None and await self.visit.sign_out()
+
+
+@dataclass(frozen=True)
+class Signed:
+    """Somebody who has just signed in; see `schema.people.Signed`."""
+
+    token: str
+    expires_at: datetime
+    caller: Caller
+    sessions: Sessions
+
+    async def fetch_json(self, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
+        return await self.sessions.fetch_json(self.caller, sql, parameters)
 
 
 @dataclass(frozen=True)
@@ -80,7 +104,11 @@ async def answer(request: Request) -> Response:
         asked = await read_body(request, settings.limits)
     except Refused as refusal:
         return refusal.response
-    context = Context(settings.limits, PUBLIC, request.app.state.sessions)
+    try:
+        visit = await visit_of(request)
+    except HubError as error:
+        return turned_away(error)
+    context = Context(settings.limits, visit.caller, request.app.state.sessions, visit)
     try:
         result = await schema.execute(
             asked.query,
@@ -94,11 +122,25 @@ async def answer(request: Request) -> Response:
     status = STATUS[errors[0]["extensions"]["code"]] if data is None and errors else 200
     response = Response(encode(data, errors), status, media_type="application/json")
     response.headers["cache-control"] = "no-store"
+    for each in visit.cookies:
+        response.headers.append("set-cookie", each)
     if status in (429, 503):
-        response.headers["retry-after"] = str(RETRY_SECONDS)
+        response.headers["retry-after"] = str(errors[0]["extensions"].get("retryAfter", RETRY_SECONDS))
     if settings.server.shows_statements:
         context.steps["total"] = (perf_counter() - begun) * 1000
         response.headers["server-timing"] = ", ".join(f"{step};dur={ms:.2f}" for step, ms in context.steps.items())
+    return response
+
+
+def turned_away(error: HubError) -> Response:
+    """The answer to a request whose caller is in doubt: nothing of it was run."""
+    told = as_answer(error)
+    status = STATUS[told["extensions"]["code"]]
+    response = JSONResponse({"data": None, "errors": [told]}, status, {"cache-control": "no-store"})
+    for name, value in getattr(error, "headers", ()):
+        response.headers.append(name, value)
+    if status in (429, 503):
+        response.headers["retry-after"] = str(told["extensions"].get("retryAfter", RETRY_SECONDS))
     return response
 
 

@@ -110,6 +110,32 @@ class Database(_Concern):
     )
 
 
+class SignIn(_Concern):
+    """How people prove who they are, and for how long that holds."""
+
+    token_hours: float = Field(
+        default=12, gt=0, le=12, description="How long somebody stays signed in, in hours: a shift, at most 12."
+    )
+    link_hours: float = Field(
+        default=24,
+        gt=0,
+        le=168,
+        description="How long a one-time link opens, in hours.",
+    )
+    sign_in_tries: int = Field(
+        default=5,
+        ge=1,
+        description="Tries for one name that may fail in a row before further ones wait: 2 s, then twice as long each "
+        "time, up to 15 min.",
+    )
+    sign_in_address_tries: int = Field(
+        default=5,
+        ge=1,
+        description="The same for all names from one network address, up to 30 s. Raise it where many people share an "
+        "address, or a proxy stands before the hub.",
+    )
+
+
 class Limits(_Concern):
     """Ceilings on what one GraphQL operation may ask. Each refusal names the limit and what was asked."""
 
@@ -141,10 +167,15 @@ class Settings:
     """All concerns together, as one process reads them."""
 
     def __init__(
-        self, server: Server | None = None, database: Database | None = None, limits: Limits | None = None
+        self,
+        server: Server | None = None,
+        database: Database | None = None,
+        limits: Limits | None = None,
+        sign_in: SignIn | None = None,
     ) -> None:
         self.server = server or Server()
         self.database = database or Database()
         self.limits = limits or Limits()
+        self.sign_in = sign_in or SignIn()
 
-    concerns = (Server, Database, Limits)
+    concerns = (Server, Database, SignIn, Limits)

@@ -2,12 +2,13 @@
 
 A caller holds roles. The database knows only how far a caller reaches at most, the scope (`hub_public`, `hub_own`,
 `hub_area`, `hub_county`): the hub takes the widest scope among the caller's roles and says who is asking in settings
-(`hub.person`, `hub.areas`, `hub.roles`). What the public may do, everybody may.
+(`hub.person`, `hub.areas`, `hub.roles`). What the public may do, everybody may; whoever is signed in holds the
+citizen's rights besides. `hub_service` is nobody's: the hub itself takes it for its own chores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
@@ -29,6 +30,7 @@ class Scope(StrEnum):
     OWN = "hub_own"
     AREA = "hub_area"
     COUNTY = "hub_county"
+    SERVICE = "hub_service"  # the hub's own chores; no caller comes in it
 
     @property
     def width(self) -> int:
@@ -37,7 +39,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Right:
-    """How far one role reaches within one noun. Writing is adding and changing; nothing is ever deleted."""
+    """How far one role reaches within one noun. Writing is adding and changing; what matters is never deleted."""
 
     read: Reach = Reach.NONE
     write: Reach = Reach.NONE
@@ -50,6 +52,9 @@ class Noun:
     tables: tuple[str, ...]
     person: str | None = None  # the column that reach OWN looks at
     area: str | None = None  # the column that reach AREA looks at
+    lies_in: str | None = None  # or, where no column says it: SQL that tells whether a row lies in one of {areas}
+    through: str | None = None  # or SQL for both: a row is seen and written with the row of another noun it belongs to
+    passing: bool = False  # rows that are worth nothing after a while: whoever writes them may delete them
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class Access:
     nouns: Mapping[str, Noun]
     roles: Mapping[str, Role]
     public: str = "public"  # the role that everybody holds
+    signed_in: str = "citizen"  # the role that everybody holds who is signed in
 
     def __post_init__(self) -> None:
         for name, role in self.roles.items():
@@ -83,7 +89,9 @@ class Access:
                     raise ValueError(
                         f"role {name} reaches {widest.name} in {noun}: farther than its scope {role.scope}"
                     )
-                for reach, column in (("OWN", self.nouns[noun].person), ("AREA", self.nouns[noun].area)):
+                through = self.nouns[noun].through
+                place = self.nouns[noun].area or self.nouns[noun].lies_in or through
+                for reach, column in (("OWN", self.nouns[noun].person or through), ("AREA", place)):
                     if Reach[reach] in reaches and column is None:
                         raise ValueError(f"role {name} reaches {reach} in {noun}, which names no column for it")
         tables = [table for noun in self.nouns.values() for table in noun.tables]
@@ -96,11 +104,37 @@ class Access:
         all_ = self.roles[self.public].rights.get(noun, Right())
         return Right(max(own.read, all_.read), max(own.write, all_.write))
 
+    @property
+    def personal(self) -> tuple[str, ...]:
+        """The roles that a person can be given."""
+        return tuple(
+            name for name, role in self.roles.items() if name != self.public and role.scope is not Scope.SERVICE
+        )
 
-_WIDEST = {Scope.PUBLIC: Reach.COUNTY, Scope.OWN: Reach.OWN, Scope.AREA: Reach.AREA, Scope.COUNTY: Reach.COUNTY}
+    def is_asked_for(self, noun: str) -> bool:
+        """Whether callers may read any row of it, so that questions of everybody may lead there."""
+        return any(self.right(role, noun).read > Reach.COUNTS for role in (self.public, *self.personal))
+
+    def widest(self, roles: Iterable[str]) -> Scope:
+        """The scope that a caller with these roles comes in."""
+        return max((self.roles[role].scope for role in roles), key=lambda scope: scope.width)
+
+
+_WIDEST = {
+    Scope.PUBLIC: Reach.COUNTY,
+    Scope.OWN: Reach.OWN,
+    Scope.AREA: Reach.AREA,
+    Scope.COUNTY: Reach.COUNTY,
+    Scope.SERVICE: Reach.COUNTY,
+}
 # The public reaches COUNTY where a noun is public: there is nothing to narrow it to.
 
 SEE = Right(read=Reach.COUNTY)
+NEAR = Right(read=Reach.AREA)
+SELF = Right(read=Reach.OWN)
+MINE = Right(read=Reach.OWN, write=Reach.OWN)
+TEND = Right(read=Reach.AREA, write=Reach.AREA)
+KEEP = Right(read=Reach.COUNTY, write=Reach.COUNTY)
 
 ACCESS = Access(
     nouns={
@@ -120,9 +154,60 @@ ACCESS = Access(
         ),
         # What was done to this database: the hub must learn before anybody signs in whether a migration is due.
         "installation": Noun(("migrations", "migration_log")),
+        "people": Noun(
+            ("people",),
+            person="id",
+            lies_in="id in (select person_id from person_areas where until is null and area_id = any ({areas}))",
+        ),
+        "duties": Noun(
+            ("person_roles",),
+            person="person_id",
+            lies_in="person_id in (select person_id from person_areas where until is null and area_id = any ({areas}))",
+        ),
+        "posts": Noun(("person_areas",), person="person_id", area="area_id"),
+        "secrets": Noun(("credentials", "sign_ins", "invitations", "token_keys")),
+        "failures": Noun(("sign_in_failures",), passing=True),
+        "incidents": Noun(("incidents",), person="reported_by", area="ward_id"),
+        "timelines": Noun(("incident_entries",), through="incident_id in (select id from incidents)"),
+        # Who told us: for those who must call back, and for nobody else.
+        "callers": Noun(("incident_reporters",), through="incident_id in (select id from incidents)"),
+        "rules": Noun(("incident_transitions",)),
+        # Read and written by the functions that own them alone.
+        "inner": Noun(("write_keys", "incident_numbers")),
     },
     roles={
         # role           scope         areas         installation
-        "public": Role(Scope.PUBLIC, {"areas": SEE, "installation": SEE}),
+        "public": Role(Scope.PUBLIC, {"areas": SEE, "installation": SEE, "rules": SEE}),
+        # role                             scope         people          duties          posts
+        "citizen": Role(
+            Scope.OWN,
+            {"people": SELF, "duties": SELF, "posts": SELF, "incidents": MINE, "timelines": MINE, "callers": MINE},
+        ),
+        "field_officer": Role(Scope.AREA, {"incidents": TEND, "timelines": TEND}),
+        "ward_administrator": Role(
+            Scope.AREA, {"people": NEAR, "duties": NEAR, "posts": NEAR, "incidents": TEND, "timelines": TEND}
+        ),
+        "sub_county_administrator": Role(
+            Scope.AREA, {"people": NEAR, "duties": NEAR, "posts": NEAR, "incidents": TEND, "timelines": TEND}
+        ),
+        "dispatcher": Role(
+            Scope.COUNTY,
+            {"people": SEE, "duties": SEE, "posts": SEE, "incidents": KEEP, "timelines": KEEP, "callers": KEEP},
+        ),
+        "coordinator": Role(
+            Scope.COUNTY,
+            {"people": SEE, "duties": SEE, "posts": SEE, "incidents": KEEP, "timelines": KEEP, "callers": KEEP},
+        ),
+        "fleet_manager": Role(Scope.COUNTY, {"incidents": SEE, "timelines": SEE}),
+        "enforcement_supervisor": Role(Scope.COUNTY, {"incidents": SEE, "timelines": SEE}),
+        "planner": Role(Scope.COUNTY, {"incidents": SEE, "timelines": SEE}),
+        "auditor": Role(Scope.COUNTY, {"people": SEE, "duties": SEE, "posts": SEE, "incidents": SEE, "timelines": SEE}),
+        "administrator": Role(
+            Scope.COUNTY, {"people": KEEP, "duties": KEEP, "posts": KEEP, "incidents": KEEP, "timelines": KEEP}
+        ),
+        # Nobody's role: what the hub does by itself (signing in, and what an operator types on its machine).
+        "service": Role(
+            Scope.SERVICE, {"people": KEEP, "duties": KEEP, "posts": KEEP, "secrets": KEEP, "failures": KEEP}
+        ),
     },
 )

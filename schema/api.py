@@ -7,13 +7,13 @@ from typing import Any
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import create_type
 
-from schema import areas
+from schema import areas, incidents, people
 from schema.compiler import vocabulary
 from schema.compiler.execution import CompiledSchema
 from schema.scalars import SCALARS
 
-DOMAINS: tuple[Any, ...] = (areas,)
-"""Each a module with `ROOTS`."""
+DOMAINS: tuple[Any, ...] = (areas, people, incidents)
+"""Each a module with `ROOTS`, and with `MUTATIONS` and `RULES` where it has any."""
 
 
 def _build() -> CompiledSchema:
@@ -23,7 +23,18 @@ def _build() -> CompiledSchema:
         [vocabulary.complete_root(root) for domain in DOMAINS for root in domain.ROOTS],
         description="What the hub can be asked. Every read below is answered by one SQL statement.",
     )
-    return CompiledSchema(query=query, config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=False))
+    mutation = create_type(
+        "Mutation",
+        [field for domain in DOMAINS for field in getattr(domain, "MUTATIONS", ())],
+        description="What the hub can be told. The mutations of an operation run one after the other.",
+    )
+    rules = [rule for domain in DOMAINS for rule in getattr(domain, "RULES", ())]
+    return CompiledSchema(
+        rules,
+        query=query,
+        mutation=mutation,
+        config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=False),
+    )
 
 
 schema: CompiledSchema = _build()

@@ -37,7 +37,7 @@ from schema.compiler.mapping import column, computed, entity, many, metadata, on
 from schema.compiler.paging import Connection
 from schema.compiler.writes import Change, stale, write
 from schema.errors import CONSTRAINTS, BadUserInput, Conflict, Forbidden, NotFound, Unauthenticated
-from schema.people import Person, people
+from schema.people import Person
 from schema.scalars import GeoJSON, Position
 
 
@@ -474,7 +474,7 @@ async def change_incident_status(
     """Take an incident one step on: verify, respond, contain, close, reject, reopen."""
     _signed_in(change)
     present = await _locked(change, input.id, input.expected_version)
-    before, after = present["status"], input.status.value
+    before, after = str(present["status"]), str(input.status.value)
     steps = incident_transitions.c
     possible = {
         each["to_status"]: each["note_needed"]

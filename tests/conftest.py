@@ -28,7 +28,9 @@ from hub.county.load import load_county
 from hub.database.embedded import Cluster
 from hub.database.ground import open_schema
 from hub.database.migrate import migrate
+from hub.identity.passwords import HASHER
 from hub.settings import Database, Settings
+from hub.users import accounts, add
 
 PREFIX = "hub-tests-"
 TEMPLATE = "template_county"
@@ -176,6 +178,12 @@ def at(cluster: Cluster, name: str) -> County:
 # -- the hub -----------------------------------------------------------------------------------------------------------
 
 
+PASSWORD = "lantern harbour millet drum"
+"""Everybody's in tests; made as people make it, so that it is nowhere in the product."""
+
+SIGN_IN = "mutation SignIn($input: SignInInput!) { signIn(input: $input) { token } }"
+
+
 class Hub:
     """The application over the run's county, asked without a network."""
 
@@ -185,24 +193,48 @@ class Hub:
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://127.0.0.1")
 
     async def post(
-        self, query: str, variables: dict[str, Any] | None = None, name: str | None = None
+        self,
+        query: str,
+        variables: dict[str, Any] | None = None,
+        name: str | None = None,
+        *,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> httpx.Response:
         asked = {"query": query, "variables": variables, "operationName": name}
-        return await self.http.post("/graphql", json=asked)
+        shown = {"authorization": f"Bearer {token}"} if token else {}
+        return await self.http.post("/graphql", json=asked, headers=shown | (headers or {}))
 
-    async def ask(self, query: str, variables: dict[str, Any] | None = None) -> Any:
+    async def ask(self, query: str, variables: dict[str, Any] | None = None, *, token: str | None = None) -> Any:
         """The answer's data; an answer with errors fails the test."""
-        response = await self.post(query, variables)
+        response = await self.post(query, variables, token=token)
         answer = response.json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
-    async def refusal(self, query: str, variables: dict[str, Any] | None = None) -> tuple[int, str, str]:
+    async def refusal(
+        self, query: str, variables: dict[str, Any] | None = None, *, token: str | None = None
+    ) -> tuple[int, str, str]:
         """Status, code and message of an answer that must be a refusal."""
-        response = await self.post(query, variables)
+        response = await self.post(query, variables, token=token)
         answer = response.json()
         assert answer.get("data") is None, answer
         return response.status_code, answer["errors"][0]["extensions"]["code"], answer["errors"][0]["message"]
+
+    async def token(self, name: str, password: str = PASSWORD) -> str:
+        """Signs somebody in."""
+        signed = await self.ask(SIGN_IN, {"input": {"name": name, "password": password}})
+        return signed["signIn"]["token"]
+
+
+def make_person(county: County, name: str, *roles: str, areas: tuple[str, ...] = (), display: str = "") -> None:
+    """Somebody with an account and a password, who can sign in."""
+    with accounts(county.login_url) as connection:
+        add(connection, name, display, roles, areas)
+        connection.execute(
+            "insert into credentials (person_id, password_hash) select id, %s from people where name = %s",
+            (HASHER.hash(PASSWORD), name),
+        )
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

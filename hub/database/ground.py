@@ -86,7 +86,7 @@ def make_extensions(connection: psycopg.Connection) -> None:
 
 
 def make_roles(connection: psycopg.Connection) -> None:
-    """The owner and the four scopes: roles that nobody logs in as."""
+    """The owner and the scopes: roles that nobody logs in as."""
     for name in (OWNER, *Scope):
         if not _one(connection, "select exists (select from pg_roles where rolname = %s)", name):
             _settle(connection, sql.SQL("create role {} nologin").format(sql.Identifier(name)), "create roles")
@@ -121,8 +121,8 @@ def open_schema(connection: psycopg.Connection) -> None:
             sql.SQL("revoke all on schema public from public"),
         ),
         (
-            "select bool_and(has_schema_privilege(oid, 'public', 'usage')) from pg_roles "
-            "where rolname ~ '^hub_(public|own|area|county)$'",
+            "select bool_and(has_schema_privilege(oid, 'public', 'usage')) from pg_roles "  # noqa: S608
+            f"where rolname = any ('{{{','.join(Scope)}}}')",
             sql.SQL("grant usage on schema public to {}").format(scopes),
         ),
         (
@@ -136,7 +136,8 @@ def open_schema(connection: psycopg.Connection) -> None:
             sql.SQL("revoke temporary on database {} from public").format(database),
         ),
         (
-            "select has_database_privilege('hub_county', current_database(), 'temporary')",
+            "select bool_and(has_database_privilege(oid, current_database(), 'temporary')) from pg_roles "  # noqa: S608
+            f"where rolname = any ('{{{','.join(Scope)}}}')",
             sql.SQL("grant temporary on database {} to {}").format(database, scopes),
         ),
     )

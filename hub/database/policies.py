@@ -46,8 +46,10 @@ $$;"""
 
 
 def _read(access: Access, name: str, table: str, scope: Scope) -> Iterator[str]:
+    """What any caller may read, every caller may ask: who has no policy finds the table empty. Refused instead, one
+    field of an answer that is not for its reader would take the whole answer away, and would say that it is there."""
     conditions = list(_conditions(access, name, scope, "read"))
-    if conditions:
+    if conditions or (access.is_asked_for(name) and scope is not Scope.SERVICE):
         yield f"grant select on {table} to {scope};"
     for reach, condition in conditions:
         yield f"create policy {_label(scope)}_reads_{reach} on {table} for select to {scope} using ({condition});"
@@ -64,6 +66,10 @@ def _write(access: Access, name: str, table: str, scope: Scope) -> Iterator[str]
             f"create policy {label}_changes_{reach} on {table} for update to {scope} "
             f"using ({condition}) with check ({condition});"
         )
+        if access.nouns[name].passing:
+            yield f"create policy {label}_removes_{reach} on {table} for delete to {scope} using ({condition});"
+    if conditions and access.nouns[name].passing:
+        yield f"grant delete on {table} to {scope};"
 
 
 def _label(scope: Scope) -> str:
@@ -88,7 +94,7 @@ def _conditions(access: Access, name: str, scope: Scope, action: str) -> Iterato
         rows = _rows(access.nouns[name], step)
         if common is step:
             yield step.name.lower(), rows
-        elif common is not Reach.COUNTY:
+        elif common is not Reach.COUNTY and scope is not Scope.SERVICE:
             holders = sorted(
                 role for role, row in access.roles.items() if row.scope.width <= scope.width and reach(role) is step
             )
@@ -100,9 +106,12 @@ def _conditions(access: Access, name: str, scope: Scope, action: str) -> Iterato
 
 
 def _rows(noun: Noun, reach: Reach) -> str:
+    if noun.through and reach is not Reach.COUNTY:
+        return noun.through
     # A setting that was set once and reset is '', not null: without nullif the cast would fail where nothing is found.
     if reach is Reach.OWN:
         return f"{noun.person} = (select nullif(current_setting('hub.person', true), '')::uuid)"
     if reach is Reach.AREA:
-        return f"{noun.area} = any ((select nullif(current_setting('hub.areas', true), '')::uuid[])::uuid[])"
+        areas = "(select nullif(current_setting('hub.areas', true), '')::uuid[])::uuid[]"
+        return noun.lies_in.format(areas=areas) if noun.lies_in else f"{noun.area} = any ({areas})"
     return "true"

@@ -196,19 +196,24 @@ class Sessions:
             raise
 
     async def fetch_json(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
-        """One statement's one row: the compiled read of an operation. A lost connection is replaced once."""
+        """One statement's one row: the compiled read of an operation."""
+        (row,) = await self.fetch(caller, sql, parameters)
+        return tuple(row)
+
+    async def fetch(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> list[asyncpg.Record]:
+        """The rows of one statement that may be run twice. A lost connection is replaced once."""
         try:
             return await self._fetch(caller, sql, parameters)
         except Unavailable as error:
             if not isinstance(error.__cause__, _LOST) or self._pool is None:
                 raise
-            # A restarted database leaves a pool of dead connections. Reads change nothing: ask once more on a new one.
+            # A restarted database leaves a pool of dead connections: ask once more on a new one.
             await self._pool.expire_connections()
             return await self._fetch(caller, sql, parameters)
 
-    async def _fetch(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
+    async def _fetch(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> list[asyncpg.Record]:
         async with self.connection(caller) as connection:
-            return tuple(await connection.fetchrow(sql, *parameters))
+            return await connection.fetch(sql, *parameters)
 
 
 def _forget(connection: Any) -> None:

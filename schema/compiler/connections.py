@@ -109,8 +109,8 @@ class Page:
             for name, direction in item.items()
         ]
         keys = keys or [self._column_key(name, descending=False) for name in self.entity.order]
-        if not any(key.said == "id" for key in keys):
-            keys.append(self._column_key("id", descending=False))
+        if not any(key.said == self.entity.key for key in keys):
+            keys.append(self._column_key(self.entity.key, descending=False))
         return keys
 
     def _key(self, name: str, direction: Argument, place: str) -> _Key:

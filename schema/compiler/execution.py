@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import strawberry
 from graphql import (
+    ASTValidationRule,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -36,7 +37,7 @@ from schema.compiler.admit import Ceilings, admit_document, admit_variables
 from schema.compiler.kept import Kept
 from schema.compiler.mapping import SPEC, Mapping
 from schema.compiler.render import Statement, render, render_payload
-from schema.compiler.selection import Request, collected, select_root, shape_of
+from schema.compiler.selection import Request, collected, select_field, select_root, shape_of
 from schema.compiler.writes import WriteSpec, once
 from schema.errors import BadUserInput, HubError, QueryTooComplex
 
@@ -76,8 +77,22 @@ class Raw:
         self.members = members
 
 
+@dataclass(frozen=True)
+class Finished:
+    """What a resolver gives back that the compiler answered (`inside.py`): nothing of it is left to complete."""
+
+    value: Any
+
+
 class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
     """Answers a query's entity roots by one statement."""
+
+    def complete_value(
+        self, return_type: Any, field_details_list: Any, info: Any, path: Any, result: Any, position_context: Any
+    ) -> Any:
+        if isinstance(result, Finished):
+            return result.value
+        return super().complete_value(return_type, field_details_list, info, path, result, position_context)
 
     def execute_collected_root_fields(
         self, root_type: Any, root_value: Any, grouped_field_set: Any, serially: bool, new_defer_usages: Any
@@ -158,37 +173,27 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         )
         fragments = {name: details.definition for name, details in self.fragments.items()}
         request = Request(self.schema, self.operation, fragments, self.variable_values)
-        selected = select_root(request, key, nodes, root_type)
+        selected = select_field(request, root_type, key, nodes)
         begun = perf_counter()
         async with context.change() as change:
             result = await once(change, declared.name, spec.body, arguments)
             statement = render_payload(schema.mapping, selected, result, context.limits)
-            cost = statement.cost(self.variable_values)
-            if cost > context.limits.max_cost:
-                raise too_costly(cost, context.limits.max_cost)
+            schema.check_cost(statement, self.variable_values, context.limits)
             answer = (await change.fetch_json(statement.sql, statement.parameters(self.variable_values)))[0]
         context.steps["database"] = context.steps.get("database", 0) + (perf_counter() - begun) * 1000
         return answer
 
 
-def too_costly(cost: int, most: int) -> QueryTooComplex:
-    return QueryTooComplex(
-        f"The operation asks for up to {cost:,} rows; at most {most:,} are given. "
-        "Ask for smaller pages, or nest fewer lists.",
-        cost=cost,
-        limit=most,
-    )
-
-
 class CompiledSchema(strawberry.Schema):
     """A Strawberry schema whose reads over entities are compiled, and whose documents are admitted first."""
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, rules: Sequence[type[ASTValidationRule]] = (), **arguments: Any) -> None:
+        """`rules` are the domains' own, beside those of the specification: they refuse before anything runs."""
         super().__init__(**arguments, execution_context_class=CompiledExecutor)
         # Keys hold the id of an object that the value keeps alive, so that no other object can have it meanwhile.
         self._documents: Kept[Document] = Kept(KEPT_SOURCE)
         self._statements: Kept[tuple[Statement, OperationDefinitionNode, Ceilings]] = Kept(KEPT_SQL)
-        self._rules = (*specified_rules, MaxIntrospectionDepthRule)
+        self._rules = (*specified_rules, MaxIntrospectionDepthRule, *rules)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Nothing: Strawberry would log what callers sent. The doors log what they did not expect, without values."""
@@ -264,10 +269,20 @@ class CompiledSchema(strawberry.Schema):
             document = len(request.operation.loc.source.body) if request.operation.loc else 0
             weight = len(statement.sql) + BYTES_FOR_CHARACTER * document
             self._statements.put(key, (statement, request.operation, limits), weight)
-        cost = statement.cost(request.variables)
-        if cost > limits.max_cost:
-            raise too_costly(cost, limits.max_cost)
+        self.check_cost(statement, request.variables, limits)
         return statement
+
+    @staticmethod
+    def check_cost(statement: Statement, variables: VariableValues, limits: Ceilings) -> None:
+        """Refuse a statement that may return too many rows."""
+        cost = statement.cost(variables)
+        if cost > limits.max_cost:
+            raise QueryTooComplex(
+                f"The operation asks for up to {cost:,} rows; at most {limits.max_cost:,} are given. "
+                "Ask for smaller pages, or nest fewer lists.",
+                cost=cost,
+                limit=limits.max_cost,
+            )
 
     def variable_values(self, operation: OperationDefinitionNode, variables: dict[str, Any] | None) -> VariableValues:
         """A request's variables, checked and coerced. Raises GraphQLError for the first that does not fit."""

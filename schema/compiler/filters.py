@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from geo import sql as spatial
-from schema.compiler.mapping import ColumnSpec, Entity, ManySpec, OneSpec
+from schema.compiler.mapping import ColumnSpec, Entity, FewSpec, ManySpec, OneSpec
 from schema.compiler.selection import Argument, Leaf
 from schema.errors import BadUserInput, QueryTooComplex
 
@@ -69,7 +69,7 @@ def _member(
 ) -> ColumnElement[bool]:
     field = render.mapping.field(entity, name)
     spec = field.spec
-    if isinstance(spec, (OneSpec, ManySpec)):
+    if isinstance(spec, (OneSpec, ManySpec, FewSpec)):
         if relations == MAX_RELATIONS:
             raise QueryTooComplex(
                 f"{place}: a filter leads through at most {MAX_RELATIONS} relations", limit=MAX_RELATIONS

@@ -59,6 +59,15 @@ class ManySpec:
 
 
 @dataclass(frozen=True)
+class FewSpec:
+    """The field is all rows of another entity that belong to this one, which are few by their nature: no pages."""
+
+    on: Callable[[Any, Any], Any]
+    most: int
+    """How many there can be, for the cost of an operation."""
+
+
+@dataclass(frozen=True)
 class ComputedSpec:
     """The field is an SQL expression over its row and its arguments."""
 
@@ -74,7 +83,7 @@ class RootSpec:
     body: Callable[..., Any]
 
 
-Spec = ColumnSpec | OneSpec | ManySpec | ComputedSpec | RootSpec
+Spec = ColumnSpec | OneSpec | ManySpec | FewSpec | ComputedSpec | RootSpec
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,11 @@ class Entity:
     @property
     def name(self) -> str:
         return self.type.__name__
+
+    @property
+    def key(self) -> str:
+        """The column that tells a row from every other."""
+        return str(next(iter(self.table.primary_key.columns)).name)
 
 
 ENTITIES: dict[type, Entity] = {}
@@ -139,6 +153,11 @@ def one(description: str, on: Callable[[Any, Any], Any]) -> Any:
 def many(description: str, on: Callable[[Any, Any], Any]) -> Any:
     """A connection over the rows of another entity for which `on(this, other)` holds, annotated `Connection[Other]`."""
     return _field(description, ManySpec(on))
+
+
+def few(description: str, on: Callable[[Any, Any], Any], *, most: int) -> Any:
+    """All rows of another entity for which `on(this, other)` holds, annotated `list[Other]`; `most` are possible."""
+    return _field(description, FewSpec(on, most))
 
 
 def computed(expression: Callable[..., Any]) -> Any:

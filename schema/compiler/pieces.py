@@ -14,6 +14,7 @@ from geoalchemy2 import Geometry
 from graphql import GraphQLEnumType, GraphQLNamedType
 from sqlalchemy import ColumnElement, Text, cast, func, literal_column
 from sqlalchemy import types as sqltypes
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from geo import sql as spatial
 
@@ -60,6 +61,8 @@ def as_json(value: ColumnElement[Any], type_: Any, api_type: GraphQLNamedType) -
     """One value as JSON text. NULL stays NULL."""
     if isinstance(type_, Geometry):
         return spatial.as_geojson(value)
+    if isinstance(api_type, GraphQLEnumType) and isinstance(type_, ARRAY):
+        return cast(func.to_json(cast(func.upper(cast(value, Text)), ARRAY(Text))), Text)
     if isinstance(api_type, GraphQLEnumType):
         return quoted(func.upper(value))  # tables keep an enum's name in lower case
     match type_:

@@ -13,14 +13,14 @@ from graphql import get_named_type
 from graphql.execution.values import VariableValues
 from sqlalchemy import ColumnElement, Double, LargeBinary, Text, bindparam, cast, func, literal_column, select
 from sqlalchemy import types as sqltypes
-from sqlalchemy.dialects.postgresql import BYTEA
+from sqlalchemy.dialects.postgresql import BYTEA, aggregate_order_by
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.selectable import FromClause
 
 from geo import sql as spatial
 from schema.compiler.admit import Ceilings
 from schema.compiler.connections import Page
-from schema.compiler.mapping import ENTITIES, ColumnSpec, ComputedSpec, Entity, ManySpec, Mapping, OneSpec
+from schema.compiler.mapping import ENTITIES, ColumnSpec, ComputedSpec, Entity, FewSpec, ManySpec, Mapping, OneSpec
 from schema.compiler.pieces import Piece, as_json, fixed, joined, or_null
 from schema.compiler.pieces import members as pieces_of
 from schema.compiler.selection import Argument, Leaf, Read, Selected, always
@@ -248,6 +248,8 @@ class Renderer:
                 return self._one(field.target, selected, lambda other: on(row, other))
             case ManySpec(on):
                 return self.list(field.target, selected, lambda other: on(row, other))
+            case FewSpec(on, most):
+                return self._few(field.target, selected, lambda other: on(row, other), most)
         raise AssertionError(field.spec)
 
     def _one(self, entity: Entity, selected: Selected, on: Callable[[Any], Any]) -> ColumnElement[str]:
@@ -256,10 +258,22 @@ class Renderer:
         found = select(self.object(entity, alias.c, selected.children).label("json")).select_from(alias)
         if where is not None:
             found = found.where(where)
-        if not _is_by_key(where, alias):
+        if not _is_by_key(where, alias.c[entity.key]):
             # Several rows may answer (a point on a border): the first in the list's own order does.
-            found = found.order_by(*(alias.c[name] for name in (*entity.order, "id"))).limit(literal_column("1"))
+            found = found.order_by(*(alias.c[name] for name in (*entity.order, entity.key))).limit(literal_column("1"))
         return or_null(found.correlate_except(alias).scalar_subquery())
+
+    def _few(self, entity: Entity, selected: Selected, on: Callable[[Any], Any], most: int) -> ColumnElement[str]:
+        """`[{…}, …]` in the entity's own order."""
+        alias = self.alias(entity)
+        self._costs.append([])
+        item = self.object(entity, alias.c, selected.children)
+        below = self._costs.pop()
+        self._costs[-1].append(Cost(always(most), below))
+        order = [alias.c[name] for name in (*entity.order, entity.key)]
+        listed = func.string_agg(item, aggregate_order_by(fixed(","), *order), type_=Text)
+        found = select(joined("[", func.coalesce(listed, fixed("")), "]")).select_from(alias).where(on(alias.c))
+        return found.correlate_except(alias).scalar_subquery()
 
     def list(self, entity: Entity, selected: Selected, on: Callable[[Any], Any]) -> ColumnElement[str]:
         """A connection: see `connections.py`."""
@@ -271,6 +285,6 @@ class Renderer:
         return answer
 
 
-def _is_by_key(where: Any, alias: FromClause) -> bool:
-    """Whether the condition is `id = …`, so that there is one row at most and no order to ask for."""
-    return where is not None and getattr(where, "left", None) is alias.c.id and where.operator.__name__ == "eq"
+def _is_by_key(where: Any, key: Any) -> bool:
+    """Whether the condition is `key = …`, so that there is one row at most and no order to ask for."""
+    return where is not None and getattr(where, "left", None) is key and where.operator.__name__ == "eq"

@@ -93,10 +93,15 @@ class Request:
     variables: VariableValues
 
 
-def select_root(request: Request, key: str, nodes: list[FieldNode], root: GraphQLObjectType | None = None) -> Selected:
-    """The tree under one root field, of a query where nothing else is said."""
-    parent = root or request.schema.query_type
-    assert parent is not None
+def select_root(request: Request, key: str, nodes: list[FieldNode]) -> Selected:
+    """The tree under one root field of a query."""
+    query = request.schema.query_type
+    assert query is not None
+    return select_field(request, query, key, nodes)
+
+
+def select_field(request: Request, parent: GraphQLObjectType, key: str, nodes: list[FieldNode]) -> Selected:
+    """The tree under one field of any type."""
     return _selected(request, parent, key, nodes, "")
 
 

@@ -19,7 +19,7 @@ from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
-from schema.compiler.mapping import ENTITIES, SPEC, ColumnSpec, Entity, ManySpec, OneSpec, RootSpec, Spec
+from schema.compiler.mapping import ENTITIES, SPEC, ColumnSpec, Entity, FewSpec, ManySpec, OneSpec, RootSpec, Spec
 from schema.scalars import AreaGeoJSON, BBox, Position
 
 _COMPARISONS = {
@@ -187,7 +187,7 @@ def _build_inputs(entity: Entity) -> None:
                 orders[field.python_name] = ("Direction", said)
         elif isinstance(spec, OneSpec):
             filters[field.python_name] = (f"{_target(entity, field)}Filter", said)
-        elif isinstance(spec, ManySpec):
+        elif isinstance(spec, (ManySpec, FewSpec)):
             filters[field.python_name] = (f"{_target(entity, field)}ListFilter", said)
     _input(f"{name}Filter", f"Conditions on {name}; all that are given must hold.", filters)
     _input(

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 import zipfile
@@ -117,6 +118,11 @@ def started(checkout: Path, python: Path | None = None) -> subprocess.Popen[str]
     )
 
 
+def crowd() -> float:
+    """How many times slower than promised things may be, because others use the machine."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def until(there: Path) -> None:
     deadline = time.monotonic() + 20
     while not there.exists():
@@ -136,7 +142,7 @@ def test_up_sets_up_once_and_is_quick_and_quiet_then(checkout: Path) -> None:
     began = time.monotonic()
     second = make(checkout, "up")
     assert (second.stdout, second.stderr, second.returncode) == ("hub runs: up 1\n", "", 0)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 3 * crowd()
 
     lock(checkout, 2)
     assert make(checkout, "up").stdout.endswith("hub runs: up 2\n")
@@ -197,20 +203,25 @@ def test_an_older_python_hands_over_to_a_newer_one(checkout: Path) -> None:
 )
 def test_without_root_and_sudo_it_prints_the_commands(checkout: Path) -> None:
     # As nobody, with no PostgreSQL and no sudo to be found.
-    for folder in (checkout, *checkout.parents[:-1]):
-        if folder.owner() == "root" and folder.name.startswith(("pytest", "test_", "kisumu")):
-            folder.chmod(0o755)
+    for folder in checkout.parents:
+        if folder == Path(tempfile.gettempdir()):
+            break
+        folder.chmod(0o755)
     python = "/usr/bin/python3"
     if (
         not Path(python).exists()
         or subprocess.run([python, "-c", "import sys; assert sys.version_info >= (3, 11)"]).returncode
     ):
         pytest.skip("the system's own Python is older")
+    programs = checkout.parent / "programs"
+    programs.mkdir()
+    for name in ("sh", "mount", "setpriv", "apt-get", "apt-cache"):
+        (programs / name).symlink_to(shutil.which(name) or "/nonexistent")
     script = 'mount -t tmpfs none /usr/lib/postgresql; exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"'
     told = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script, "sh", python, "hub/bootstrap.py", "up"],
+        [shutil.which("unshare") or "", "-m", "sh", "-c", script, "sh", python, "hub/bootstrap.py", "up"],
         cwd=checkout,
-        env={"PATH": "/usr/bin:/bin"} if not shutil.which("sudo") else {"PATH": "/usr/lib/none"},
+        env={"PATH": str(programs)},
         capture_output=True,
         text=True,
         check=False,

@@ -91,6 +91,11 @@ def hub(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([HUB, *arguments], capture_output=True, text=True, env=environment(settings), check=False)
 
 
+def crowd() -> float:
+    """How many times slower than promised things may be, because others use the machine."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def new_home() -> Path:
     place = Path(tempfile.mkdtemp(prefix=f"hub-tests-{os.getpid()}-"))
     place.chmod(0o711)
@@ -146,7 +151,7 @@ def test_every_command_explains_itself(name: str) -> None:
 def test_help_is_there_at_once() -> None:
     began = time.monotonic()
     told = hub("--help").stdout
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 2 * crowd()
     assert [line.split()[0] for line in told.split("Commands:\n")[1].splitlines() if line.startswith("  ")][:6] == [
         "up",
         "serve",
@@ -275,7 +280,7 @@ def test_a_signal_ends_everything_with_one_line(
     place = stopped(home, request)
     with Process("up", HUB_HOME=str(place)) as process:
         process.address()
-        assert time.monotonic() - process.began < 10
+        assert time.monotonic() - process.began < 10 * crowd()
         assert process.end(number) == 0
         assert process.lines[-1] == STOPPING
         assert process.lines.count(STOPPING) == 1

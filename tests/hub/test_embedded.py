@@ -165,7 +165,7 @@ def test_the_second_start_keeps_what_the_first_wrote(folder: Path) -> None:
             owner.execute("create table kept as select 7 as seven")
     began = time.monotonic()
     with Cluster(folder / "home") as cluster:
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 3 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         with psycopg.connect(cluster.url(Cluster.OWNER)) as owner:
             assert owner.execute("select seven from kept").fetchone() == (7,)
 

@@ -22,7 +22,7 @@ from sqlalchemy.schema import ForeignKeyConstraint, UniqueConstraint
 from hub.database import ground
 from hub.database.embedded import Cluster
 from hub.database.migrate import FOLDER, MigrationFailed, migrate, pending
-from schema import areas
+from schema import api
 from schema.access import ACCESS, Noun
 from schema.compiler.mapping import metadata
 
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 BOOKKEEPING = {"migrations", "migration_log"}
 """The runner's own tables: no domain declares them."""
 
-assert areas  # importing the domains is what fills the metadata
+EVERY_STEP = [path.stem for path in sorted(FOLDER.glob("*.sql"))] + ["access"]
+
+assert api  # importing the domains is what fills the metadata
 
 
 @pytest.fixture
@@ -158,7 +160,7 @@ def test_running_twice_changes_nothing(fresh_database: County) -> None:
 
 
 def test_a_killed_migration_leaves_nothing_and_runs_again(fresh_database: County, folder: Path) -> None:
-    slow = folder / "0002_slow.sql"
+    slow = folder / "9999_slow.sql"
     slow.write_text("create table half (id uuid primary key);\nselect pg_sleep(60);")
     call = "import sys; from pathlib import Path; from hub.database.migrate import migrate; "
     call += "migrate(sys.argv[1], sys.argv[2], folder=Path(sys.argv[3]))"
@@ -175,7 +177,7 @@ def test_a_killed_migration_leaves_nothing_and_runs_again(fresh_database: County
     runs.wait()
 
     slow.write_text("create table half (id uuid primary key);\ncall guard_table('half');")
-    assert pending(fresh_database.login_url, folder=folder) == ["0002_slow"]
+    assert pending(fresh_database.login_url, folder=folder) == ["9999_slow"]
     started = time.monotonic()
     access = replace(ACCESS, nouns={**ACCESS.nouns, "halves": Noun(("half",))})
     migrate(fresh_database.owner_url, fresh_database.login_url, folder=folder, access=access)
@@ -186,7 +188,7 @@ def test_a_killed_migration_leaves_nothing_and_runs_again(fresh_database: County
 
 def test_a_migration_with_an_error_leaves_nothing(fresh_database: County, folder: Path) -> None:
     before = catalog_rows(fresh_database)
-    (folder / "0002_wrong.sql").write_text("create table half (id uuid primary key);\nselect 1 / 0;")
+    (folder / "9999_wrong.sql").write_text("create table half (id uuid primary key);\nselect 1 / 0;")
     with pytest.raises(MigrationFailed, match="left nothing behind: division by zero"):
         migrate(fresh_database.owner_url, fresh_database.login_url, folder=folder)
     assert [row[:2] for row in catalog_rows(fresh_database)] == [row[:2] for row in before]
@@ -196,7 +198,7 @@ def test_two_migrations_at_once_do_the_work_once(empty_database: County) -> None
     with ThreadPoolExecutor() as pool:
         for run in [pool.submit(migrate, empty_database.owner_url, empty_database.login_url) for _ in range(3)]:
             run.result()
-    assert steps(empty_database) == ["0001_areas", "access"]
+    assert steps(empty_database) == EVERY_STEP
 
 
 def test_two_databases_of_a_young_cluster_at_once() -> None:
@@ -219,7 +221,7 @@ def test_two_databases_of_a_young_cluster_at_once() -> None:
 
 
 def test_waits_for_readers_in_short_turns(fresh_database: County, folder: Path) -> None:
-    (folder / "0002_wider.sql").write_text("alter table wards add column wide integer;")
+    (folder / "9999_wider.sql").write_text("alter table wards add column wide integer;")
     said: list[str] = []
     with psycopg.connect(fresh_database.owner_url) as reader:
         reader.execute("select from wards")
@@ -238,8 +240,8 @@ def test_waits_for_readers_in_short_turns(fresh_database: County, folder: Path) 
 
 
 def test_what_is_pending(empty_database: County, cluster: Cluster, template: str) -> None:
-    assert pending(empty_database.owner_url) == ["0001_areas", "access"]
-    assert pending(empty_database.login_url) == ["0001_areas", "access"]
+    assert pending(empty_database.owner_url) == EVERY_STEP
+    assert pending(empty_database.login_url) == EVERY_STEP
     migrate(empty_database.owner_url, empty_database.login_url)
     assert pending(empty_database.owner_url) == pending(empty_database.login_url) == []
 
@@ -271,15 +273,15 @@ def test_an_edited_migration_is_refused(fresh_database: County, folder: Path) ->
 
 
 def test_an_older_hub_leaves_a_newer_database_alone(fresh_database: County, folder: Path) -> None:
-    (folder / "0002_next.sql").write_text("select 1;")
+    (folder / "9999_next.sql").write_text("select 1;")
     migrate(fresh_database.owner_url, fresh_database.login_url, folder=folder)
-    with pytest.raises(MigrationFailed, match="newer than this hub: it has 0002_next"):
+    with pytest.raises(MigrationFailed, match="newer than this hub: it has 9999_next"):
         migrate(fresh_database.owner_url, fresh_database.login_url)
 
 
 def test_a_table_that_nobody_thought_of_is_refused(fresh_database: County, folder: Path) -> None:
-    (folder / "0002_secret.sql").write_text("create table secrets (id uuid primary key);")
-    with pytest.raises(MigrationFailed, match="Nobody said who may read secrets"):
+    (folder / "9999_forgotten.sql").write_text("create table forgotten (id uuid primary key);")
+    with pytest.raises(MigrationFailed, match="Nobody said who may read forgotten"):
         migrate(fresh_database.owner_url, fresh_database.login_url, folder=folder)
 
 
@@ -392,6 +394,7 @@ def test_the_login_is_made_with_its_password_and_its_scopes(fresh_database: Coun
         ("hub_county",),
         ("hub_own",),
         ("hub_public",),
+        ("hub_service",),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -13,6 +14,7 @@ from psycopg import errors
 from hub.database.policies import listed, rendered
 from schema.access import ACCESS, Access, Noun, Reach, Right, Role, Scope
 from schema.compiler.mapping import metadata
+from schema.people import Role as PersonRole
 
 if TYPE_CHECKING:
     from tests.conftest import County
@@ -75,9 +77,54 @@ def test_everybody_reads_what_is_public(county: psycopg.Connection) -> None:
 
 
 def test_counts_open_no_row(county: psycopg.Connection) -> None:
+    # The table is there and empty: a question that leads to it is answered without it instead of being refused.
     come(county, Scope.PUBLIC)
+    assert calls(county) == []
+    for statement in (
+        "update calls set id = id",
+        "insert into calls select * from calls",
+        "select from calls for update",
+    ):
+        with pytest.raises(errors.InsufficientPrivilege):
+            county.execute(statement.encode())
+
+
+def test_what_callers_do_not_ask_for_is_refused(county: psycopg.Connection, fresh_database: County) -> None:
+    kept = Access(
+        {**TRIED.nouns, "secrets": Noun(("secrets",), passing=True)},
+        {**TRIED.roles, "service": Role(Scope.SERVICE, {"secrets": Right(Reach.COUNTY, Reach.COUNTY)})},
+    )
+    with psycopg.connect(fresh_database.owner_url) as owner:
+        owner.execute("set role hub_owner")
+        owner.execute("create table secrets (id int primary key)")
+        owner.execute("call guard_table('secrets')")
+        owner.execute(rendered(kept).encode())
+    for scope in set(Scope) - {Scope.SERVICE}:
+        come(county, scope, "desk", "auditor", "service")
+        with pytest.raises(errors.InsufficientPrivilege):
+            county.execute("select from secrets")
+    # The hub's own chores reach what their row says, and nothing by the roles of callers.
+    come(county, Scope.SERVICE, "desk", "auditor")
+    county.execute("insert into secrets values (1)")
+    assert county.execute("delete from secrets").rowcount == 1
     with pytest.raises(errors.InsufficientPrivilege):
         calls(county)
+
+
+def test_a_row_lies_where_sql_says(county: psycopg.Connection, fresh_database: County) -> None:
+    led = Access(
+        {
+            **TRIED.nouns,
+            "payrolls": Noun(("payrolls",), lies_in="id in (select id from calls where ward_id = any ({areas}))"),
+        },
+        {**TRIED.roles, "ward": Role(Scope.AREA, {"calls": Right(Reach.AREA), "payrolls": Right(Reach.AREA)})},
+    )
+    with psycopg.connect(fresh_database.owner_url) as owner:
+        owner.execute("set role hub_owner")
+        owner.execute(rendered(led).encode())
+    for areas, found in (((EAST,), 1), ((WEST,), 0), ((), 0)):
+        come(county, Scope.AREA, "ward", areas=areas)
+        assert county.execute("select count(*) from payrolls").fetchone() == (found,)
 
 
 def test_own_rows(county: psycopg.Connection) -> None:
@@ -186,3 +233,42 @@ def test_a_table_that_contradicts_itself_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=refusal):
         Access(nouns, roles)
+
+
+# -- the table that is in force ----------------------------------------------------------------------------------------
+
+
+def test_the_roles_are_those_that_the_database_and_the_api_know(database: County) -> None:
+    with psycopg.connect(database.owner_url) as owner:
+        (said,) = owner.execute(
+            "select pg_get_constraintdef(oid) from pg_constraint where conname = 'person_roles_role'"
+        ).fetchone() or ("",)
+    assert sorted(re.findall(r"'(\w+)'", said)) == sorted(ACCESS.personal)
+    assert [role.value for role in PersonRole] == [
+        "citizen",
+        "field_officer",
+        "dispatcher",
+        "coordinator",
+        "fleet_manager",
+        "enforcement_supervisor",
+        "ward_administrator",
+        "sub_county_administrator",
+        "planner",
+        "auditor",
+        "administrator",
+    ]
+    assert {role.value for role in PersonRole} == set(ACCESS.personal)
+    assert all(role.name == role.value.upper() for role in PersonRole)
+
+
+def test_only_the_service_reaches_secrets() -> None:
+    for noun in ("secrets", "failures"):
+        for role in (ACCESS.public, *ACCESS.personal):
+            assert ACCESS.right(role, noun) == Right()
+    assert [name for name, role in ACCESS.roles.items() if role.scope is Scope.SERVICE] == ["service"]
+
+
+def test_a_caller_comes_in_the_widest_scope() -> None:
+    assert ACCESS.widest(["citizen"]) is Scope.OWN
+    assert ACCESS.widest(["citizen", "ward_administrator"]) is Scope.AREA
+    assert ACCESS.widest(["ward_administrator", "planner", "citizen"]) is Scope.COUNTY

@@ -1,4 +1,8 @@
-"""Who is asking, as the database needs to know it."""
+"""Who is asking, as the database needs to know it. How somebody proves it stands in the modules beside.
+
+`passwords` hashes, `tokens` reads and writes what a caller shows, `throttle` slows guessing down, `sign_ins` holds it
+all against the database, `door` finds the caller of a request.
+"""
 
 from __future__ import annotations
 
@@ -22,3 +26,5 @@ class Caller:
 
 NOBODY = Caller(None)
 PUBLIC = Caller(Scope.PUBLIC)
+SERVICE = Caller(Scope.SERVICE, roles=("service",))
+"""The hub itself, at its own chores."""
