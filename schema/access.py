@@ -53,7 +53,7 @@ class Noun:
     person: str | None = None  # the column that reach OWN looks at
     area: str | None = None  # the column that reach AREA looks at
     lies_in: str | None = None  # or, where no column says it: SQL that tells whether a row lies in one of {areas}
-    through: str | None = None  # or SQL for both: a row is seen and written with the row of another noun it belongs to
+    through: tuple[str, str] | None = None  # or, for both, the column and the noun of the row that it belongs to
     passing: bool = False  # rows that are worth nothing after a while: whoever writes them may delete them
 
 
@@ -168,9 +168,9 @@ ACCESS = Access(
         "secrets": Noun(("credentials", "sign_ins", "invitations", "token_keys")),
         "failures": Noun(("sign_in_failures",), passing=True),
         "incidents": Noun(("incidents",), person="reported_by", area="ward_id"),
-        "timelines": Noun(("incident_entries",), through="incident_id in (select id from incidents)"),
+        "timelines": Noun(("incident_entries",), through=("incident_id", "incidents")),
         # Who told us: for those who must call back, and for nobody else.
-        "callers": Noun(("incident_reporters",), through="incident_id in (select id from incidents)"),
+        "callers": Noun(("incident_reporters",), through=("incident_id", "incidents")),
         "rules": Noun(("incident_transitions",)),
         # Read and written by the functions that own them alone.
         "inner": Noun(("write_keys", "incident_numbers")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from schema.access import Access, Noun, Reach, Scope
+from schema.access import Access, Reach, Scope
 
 OWNER = "hub_owner"
 
@@ -91,7 +91,7 @@ def _conditions(access: Access, name: str, scope: Scope, action: str) -> Iterato
     alike = {reach(role) for role, row in access.roles.items() if row.scope is scope} or {reach(access.public)}
     common = alike.pop() if len(alike) == 1 else Reach.NONE
     for step in (Reach.OWN, Reach.AREA, Reach.COUNTY):
-        rows = _rows(access.nouns[name], step)
+        rows = _rows(access, name, step)
         if common is step:
             yield step.name.lower(), rows
         elif common is not Reach.COUNTY and scope is not Scope.SERVICE:
@@ -105,9 +105,13 @@ def _conditions(access: Access, name: str, scope: Scope, action: str) -> Iterato
                 yield step.name.lower(), holds if rows == "true" else f"{holds} and {rows}"
 
 
-def _rows(noun: Noun, reach: Reach) -> str:
+def _rows(access: Access, name: str, reach: Reach) -> str:
+    noun = access.nouns[name]
     if noun.through and reach is not Reach.COUNTY:
-        return noun.through
+        column, parent = noun.through
+        # Not merely those that the caller sees: of those, the ones that this reach is about.
+        table = access.nouns[parent].tables[0]
+        return f"{column} in (select id from {table} where {_rows(access, parent, reach)})"  # noqa: S608 - our own names
     # A setting that was set once and reset is '', not null: without nullif the cast would fail where nothing is found.
     if reach is Reach.OWN:
         return f"{noun.person} = (select nullif(current_setting('hub.person', true), '')::uuid)"
