@@ -22,7 +22,7 @@ from sqlalchemy.schema import ForeignKeyConstraint, UniqueConstraint
 from hub.database import ground
 from hub.database.embedded import Cluster
 from hub.database.migrate import FOLDER, MigrationFailed, migrate, pending
-from schema import areas
+from schema import areas, journal
 from schema.access import ACCESS, Noun
 from schema.compiler.mapping import metadata
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 BOOKKEEPING = {"migrations", "migration_log"}
 """The runner's own tables: no domain declares them."""
 
-assert areas  # importing the domains is what fills the metadata
+assert areas and journal  # importing the domains is what fills the metadata
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_two_migrations_at_once_do_the_work_once(empty_database: County) -> None
     with ThreadPoolExecutor() as pool:
         for run in [pool.submit(migrate, empty_database.owner_url, empty_database.login_url) for _ in range(3)]:
             run.result()
-    assert steps(empty_database) == ["0001_areas", "access"]
+    assert steps(empty_database) == ["0001_areas", "0002_journal", "access"]
 
 
 def test_two_databases_of_a_young_cluster_at_once() -> None:
@@ -238,8 +238,8 @@ def test_waits_for_readers_in_short_turns(fresh_database: County, folder: Path) 
 
 
 def test_what_is_pending(empty_database: County, cluster: Cluster, template: str) -> None:
-    assert pending(empty_database.owner_url) == ["0001_areas", "access"]
-    assert pending(empty_database.login_url) == ["0001_areas", "access"]
+    assert pending(empty_database.owner_url) == ["0001_areas", "0002_journal", "access"]
+    assert pending(empty_database.login_url) == ["0001_areas", "0002_journal", "access"]
     migrate(empty_database.owner_url, empty_database.login_url)
     assert pending(empty_database.owner_url) == pending(empty_database.login_url) == []
 
@@ -392,6 +392,7 @@ def test_the_login_is_made_with_its_password_and_its_scopes(fresh_database: Coun
         ("hub_county",),
         ("hub_own",),
         ("hub_public",),
+        ("hub_service",),
     ]
 
 
@@ -424,6 +425,8 @@ def test_a_login_with_other_memberships_is_refused(fresh_database: County, new_r
         ("hub_admin", "cannot log in as hub_admin"),
         ("hub_owner", "cannot log in as hub_owner"),
         ("hub_county", "cannot log in as hub_county"),
+        ("hub_service", "cannot log in as hub_service"),
+        ("hub_journal", "cannot log in as hub_journal"),
         ("", "names no role"),
     ],
 )
