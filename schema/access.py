@@ -148,8 +148,8 @@ ACCESS = Access(
                 "wards",
             )
         ),
-        # What was done to this database: the hub must learn before anybody signs in whether a migration is due. And which
-        # hub it is: the letter in a reference says where a thing was reported.
+        # What was done to this database: the hub must learn before anybody signs in whether a migration is due. And
+        # which hub it is: the letter in a reference says where a thing was reported.
         "installation": Noun(("migrations", "migration_log", "nodes")),
         # What was changed. The salt stays behind: with it, what was erased could be guessed from its hash.
         "journal": Noun(

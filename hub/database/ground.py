@@ -127,7 +127,7 @@ def open_schema(connection: psycopg.Connection) -> None:
         ),
         (
             "select bool_and(has_schema_privilege(oid, 'public', 'usage')) from pg_roles "
-            f"where rolname = any ('{{{','.join(Scope)}}}')",
+            "where rolname ~ '^hub_(public|own|area|county|service)$'",
             sql.SQL("grant usage on schema public to {}").format(scopes),
         ),
         (
@@ -147,7 +147,7 @@ def open_schema(connection: psycopg.Connection) -> None:
         ),
         (
             "select bool_and(has_database_privilege(oid, current_database(), 'temporary')) from pg_roles "
-            f"where rolname = any ('{{{','.join(Scope)}}}')",
+            "where rolname ~ '^hub_(public|own|area|county|service)$'",
             sql.SQL("grant temporary on database {} to {}").format(database, scopes),
         ),
     )

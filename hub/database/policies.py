@@ -36,16 +36,17 @@ def _statements(access: Access) -> Iterator[str]:
                 yield from _write(access, name, table, scope)
 
 
-# Policies of an older access table may have any name, so that they are looked up instead of listed. Those of the journal's
-# hand are no part of the access table: they come with the tables.
-_DROP = f"""do $$
+# Policies of an older access table may have any name, so that they are looked up instead of listed. Those of the
+# journal's hand are no part of the access table: they come with the tables.
+_DROP = """do $$
 declare
   name text;
 begin
   for name in
-    select polname from pg_policy where polrelid = '{{table}}'::regclass and polroles <> array['{JOURNAL}'::regrole::oid]
+    select polname from pg_policy
+    where polrelid = '{table}'::regclass and polroles <> array['hub_journal'::regrole::oid]
   loop
-    execute format('drop policy %I on {{table}}', name);
+    execute format('drop policy %I on {table}', name);
   end loop;
 end
 $$;"""

@@ -43,8 +43,8 @@ SECURITY_DEFINERS = JOURNALS_HAND | {
 }
 """Functions that run with their owner's rights. Each one is a door: it stands here with the reason why it must.
 
-Beside them each journalled table has a trigger of its own that does: nobody may write into the journal, and no trigger can
-be called."""
+Beside them each journalled table has a trigger of its own that does: nobody may write into the journal, and no trigger
+can be called."""
 
 OPEN_TO_CALLERS = {"uuidv7()", "hub_node()"}
 """Functions that every scope role may call."""

@@ -545,7 +545,10 @@ declare
   diffs text := '';
   json_nulls text := '';
   stated_form text := 'null';
-  areas_form text := coalesce(format('coalesce(array_remove((%s)::uuid[], null), ''{}'')', areas), '''{}''::uuid[]');
+  areas_form text := case
+    when areas is null then '''{}''::uuid[]'
+    else format('coalesce(array_remove((%s)::uuid[], null), ''{}'')', areas)
+  end;
   body text;
   maker text;
 begin
@@ -890,6 +893,10 @@ begin
         and not pg_visible_in_snapshot(j.xid, held) and pg_visible_in_snapshot(j.xid, present)
         and not exists (select from cursors c where c.node = j.node and c.entry = j.entry)
     )
+    -- Nor is there anything that each look would meet again, now that a transaction has ended that had long been open.
+    and not exists (
+      select from journal j where j.xid >= pg_snapshot_xmin(held) and j.xid < pg_snapshot_xmin(present)
+    )
   then
     return 0;
   end if;
@@ -1014,7 +1021,8 @@ begin atomic
   from sealer_state s
   left join lateral (
     select count(*), min(j.arrived_at) as since from journal j
-    where (s.snapshot is null or (j.xid >= pg_snapshot_xmin(s.snapshot) and not pg_visible_in_snapshot(j.xid, s.snapshot)))
+    where j.xid >= coalesce(pg_snapshot_xmin(s.snapshot), '0')
+      and not coalesce(pg_visible_in_snapshot(j.xid, s.snapshot), false)
       and not exists (select from cursors c where c.node = j.node and c.entry = j.entry)
   ) unsealed on true;
 end;
@@ -1066,6 +1074,7 @@ create function sealed_between(asked_after bigint, asked_upto bigint)
   language sql
   stable
   security definer
+  rows 200
 begin atomic
   select c.cursor, c.ends, c.node, c.entry, c.sealed_at from cursors c
   where c.cursor > asked_after and c.cursor <= asked_upto;
@@ -1118,7 +1127,13 @@ begin atomic
       s.cursor, s.ends, s.sealed_at, e.node, e.entry, e.hlc, e.effective_at, e.recorded_at, e.actor, e.tbl, e.object_id,
       e.op, e.before, e.after, e.areas, e.audience, e.schema_version
     from sealed_between(asked_after, place.upto) s
-    join journal e on e.node = s.node and e.entry = s.entry
+    -- Entry by entry, by its key: "offset 0" keeps the planner from reading the whole journal for a window of it.
+    cross join lateral (
+      select
+        k.node, k.entry, k.hlc, k.effective_at, k.recorded_at, k.actor, k.tbl, k.object_id, k.op, k.before, k.after,
+        k.areas, k.audience, k.schema_version
+      from journal k where k.node = s.node and k.entry = s.entry offset 0
+    ) e
   ) j on true
   order by j.cursor;
 end;
