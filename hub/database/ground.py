@@ -112,6 +112,13 @@ def make_roles(connection: psycopg.Connection) -> None:
             sql.SQL("grant {} to {}").format(sql.Identifier(JOURNAL), sql.Identifier(OWNER)),
             f"let {OWNER} become {JOURNAL}",
         )
+    if not _one(connection, f"select pg_has_role('{JOURNAL}', '{Scope.PUBLIC}', 'member')"):
+        # Where it writes a row, the table's own triggers look up what anybody may see: the ward of a place, for one.
+        _settle(
+            connection,
+            sql.SQL("grant {} to {}").format(sql.Identifier(Scope.PUBLIC), sql.Identifier(JOURNAL)),
+            f"grant {Scope.PUBLIC} to {JOURNAL}",
+        )
 
 
 def open_schema(connection: psycopg.Connection) -> None:

@@ -140,7 +140,8 @@ def test_the_login_inherits_nothing_and_is_member_of_the_scopes_only(owner: psyc
     # The owner hands functions over to the journal's hand; nobody else can act as it.
     hands = f"select member::regrole::text from pg_auth_members where roleid = '{JOURNAL}'::regrole"
     assert names(owner, hands) == [OWNER]
-    assert names(owner, f"select roleid::text from pg_auth_members where member = '{JOURNAL}'::regrole") == []
+    of_hand = f"select roleid::regrole::text from pg_auth_members where member = '{JOURNAL}'::regrole"
+    assert names(owner, of_hand) == [Scope.PUBLIC]
 
 
 # -- views, functions, leaks -------------------------------------------------------------------------------------------

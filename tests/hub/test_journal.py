@@ -399,6 +399,36 @@ def test_what_is_said_late_goes_where_it_belongs(owner: psycopg.Connection) -> N
     assert seen == [("name", late["entry"], "now", "at noon"), ("name", now["entry"], "at noon", "an hour ago")]
 
 
+def test_a_derived_column_follows_what_it_is_derived_from(owner: psycopg.Connection) -> None:
+    owner.execute("""
+        create table finds (id uuid primary key default public.uuidv7(), place geometry(point, 4326), ward_id uuid,
+                            changed_at timestamptz, version integer not null default 0);
+        call guard_table('finds');
+        create function place_find() returns trigger language plpgsql set search_path = public, pg_temp as $$
+        begin
+          new.ward_id := (select w.id from wards w where st_covers(w.boundary, new.place) order by w.code limit 1);
+          new.version := new.version + 1;
+          return new;
+        end $$;
+        create trigger place before insert or update on finds for each row execute function place_find();
+        call journal_table('finds', areas => 'array[it.ward_id]', audience => 'finds', left_out => '{ward_id, version}',
+                           occurred => 'changed_at', stated => 'changed_at');
+    """)
+    one_ward, other = rows(owner, "select id, label_point from wards order by code limit 2")
+    id_ = one(owner, "insert into finds (place, changed_at) values (%s, %s) returning id", one_ward[1], ago(60))
+    owner.execute("update finds set place = st_translate(place, 0.00001, 0) where id = %s", (id_,))
+    owner.execute("update finds set place = %s, changed_at = %s where id = %s", (other[1], ago(30), id_))
+    # It had been in the other ward, and is not any more; its ward was never told in between.
+    assert one(owner, "select ward_id from finds where id = %s", id_) == one_ward[0]
+    assert rows(owner, "select differences('finds')") == []
+    assert [entry["areas"] for entry in entries(owner, id_)] == [
+        [one_ward[0]],
+        [one_ward[0]],
+        sorted([one_ward[0], other[0]]),
+    ]
+    assert one(owner, "select version from finds where id = %s", id_) == 4
+
+
 def test_when_it_came_to_be_may_be_corrected(owner: psycopg.Connection) -> None:
     # By the time that it corrects, the correction would lose to what it corrects.
     id_ = add(owner, occurred_at=ago(60))

@@ -25,10 +25,10 @@ create function public.hub_node() returns text
   parallel safe
   return 'county';
 comment on function public.hub_node() is 'Name of this hub, baked in when its database was made.';
-grant execute on function public.hub_node() to hub_public, hub_own, hub_area, hub_county, hub_service, hub_journal;
+grant execute on function public.hub_node() to hub_public, hub_own, hub_area, hub_county, hub_service;
 
 -- The hub's own chores make keys, too.
-grant execute on function public.uuidv7() to hub_service, hub_journal;
+grant execute on function public.uuidv7() to hub_service;
 
 
 -- ── The journal ────────────────────────────────────────────────────────────────────────────────────────────────────
