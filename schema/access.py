@@ -55,6 +55,9 @@ class Noun:
     lies_in: str | None = None  # or, where no column says it: SQL that tells whether a row lies in one of {areas}
     through: tuple[str, str] | None = None  # or, for both, the column and the noun of the row that it belongs to
     passing: bool = False  # rows that are worth nothing after a while: whoever writes them may delete them
+    audience: str | None = None  # the column that says whose changes these are: a journal, which roles hear, not read
+    areas: str | None = None  # in a journal, the column with every area that a change touched
+    columns: tuple[str, ...] = ()  # the columns that callers may read; none named: all of them
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,9 @@ class Role:
 
     scope: Scope
     rights: Mapping[str, Right] = field(default_factory=dict)
+    hears: Mapping[str, Reach] = field(default_factory=dict)
+    """Of which noun's changes the journal tells the role, and where: AREA or COUNTY. A noun's name is the audience of
+    its journal rows. Apart from the rights, because what a row was may be for fewer eyes than what it is."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +100,23 @@ class Access:
                 for reach, column in (("OWN", self.nouns[noun].person or through), ("AREA", place)):
                     if Reach[reach] in reaches and column is None:
                         raise ValueError(f"role {name} reaches {reach} in {noun}, which names no column for it")
+                if self.nouns[noun].audience is not None:
+                    raise ValueError(f"{noun} is heard, not read: say of whose changes role {name} hears")
+            self._check_hearing(name, role)
         tables = [table for noun in self.nouns.values() for table in noun.tables]
         if twice := {table for table in tables if tables.count(table) > 1}:
             raise ValueError(f"in two nouns at once: {', '.join(sorted(twice))}")
+
+    def _check_hearing(self, name: str, role: Role) -> None:
+        if unknown := set(role.hears) - set(self.nouns) - {EVERYTHING}:
+            raise ValueError(f"role {name} hears of {', '.join(sorted(unknown))}, which is no noun")
+        if name == self.public and role.hears:
+            raise ValueError("the public hears nothing: what was changed, by whom, is not public")
+        for noun, reach in role.hears.items():
+            if reach not in {Reach.AREA, Reach.COUNTY}:
+                raise ValueError(f"role {name} hears of {noun} as {reach.name}: a change has areas, and no owner")
+            if reach > _WIDEST[role.scope]:
+                raise ValueError(f"role {name} hears of {noun} as {reach.name}: farther than its scope {role.scope}")
 
     def right(self, role: str, noun: str) -> Right:
         """What a role may do with a noun; never less than the public."""
@@ -121,13 +141,12 @@ class Access:
 
 
 _WIDEST = {
-    Scope.PUBLIC: Reach.COUNTY,
+    Scope.PUBLIC: Reach.COUNTY,  # where a noun is public: there is nothing to narrow it to
     Scope.OWN: Reach.OWN,
     Scope.AREA: Reach.AREA,
     Scope.COUNTY: Reach.COUNTY,
     Scope.SERVICE: Reach.COUNTY,
 }
-# The public reaches COUNTY where a noun is public: there is nothing to narrow it to.
 
 SEE = Right(read=Reach.COUNTY)
 NEAR = Right(read=Reach.AREA)
@@ -135,6 +154,9 @@ SELF = Right(read=Reach.OWN)
 MINE = Right(read=Reach.OWN, write=Reach.OWN)
 TEND = Right(read=Reach.AREA, write=Reach.AREA)
 KEEP = Right(read=Reach.COUNTY, write=Reach.COUNTY)
+
+EVERYTHING = "*"
+"""In `hears`: the changes of every noun."""
 
 ACCESS = Access(
     nouns={
@@ -152,8 +174,34 @@ ACCESS = Access(
                 "wards",
             )
         ),
-        # What was done to this database: the hub must learn before anybody signs in whether a migration is due.
-        "installation": Noun(("migrations", "migration_log")),
+        # What was done to this database: the hub must learn before anybody signs in whether a migration is due. And
+        # which hub it is: the letter in a reference says where a thing was reported.
+        "installation": Noun(("migrations", "migration_log", "nodes")),
+        # What was changed. The salt stays behind: with it, what was erased could be guessed from its hash.
+        "journal": Noun(
+            ("journal",),
+            audience="audience",
+            areas="areas",
+            columns=(
+                "node",
+                "entry",
+                "hlc",
+                "effective_at",
+                "recorded_at",
+                "actor",
+                "tbl",
+                "object_id",
+                "op",
+                "before",
+                "after",
+                "areas",
+                "audience",
+                "schema_version",
+                "arrived_at",
+            ),
+        ),
+        # In which order it was changed, and the proof. Only seal() writes there.
+        "sealing": Noun(("journalled", "chain", "cursors", "sealer_state", "epochs")),
         "people": Noun(
             ("people",),
             person="id",
@@ -183,20 +231,26 @@ ACCESS = Access(
             Scope.OWN,
             {"people": SELF, "duties": SELF, "posts": SELF, "incidents": MINE, "timelines": MINE, "callers": MINE},
         ),
-        "field_officer": Role(Scope.AREA, {"incidents": TEND, "timelines": TEND}),
+        "field_officer": Role(Scope.AREA, {"incidents": TEND, "timelines": TEND}, hears={"incidents": Reach.AREA}),
         "ward_administrator": Role(
-            Scope.AREA, {"people": NEAR, "duties": NEAR, "posts": NEAR, "incidents": TEND, "timelines": TEND}
+            Scope.AREA,
+            {"people": NEAR, "duties": NEAR, "posts": NEAR, "incidents": TEND, "timelines": TEND},
+            hears={"incidents": Reach.AREA},
         ),
         "sub_county_administrator": Role(
-            Scope.AREA, {"people": NEAR, "duties": NEAR, "posts": NEAR, "incidents": TEND, "timelines": TEND}
+            Scope.AREA,
+            {"people": NEAR, "duties": NEAR, "posts": NEAR, "incidents": TEND, "timelines": TEND},
+            hears={"incidents": Reach.AREA},
         ),
         "dispatcher": Role(
             Scope.COUNTY,
             {"people": SEE, "duties": SEE, "posts": SEE, "incidents": KEEP, "timelines": KEEP, "callers": KEEP},
+            hears={"incidents": Reach.COUNTY},
         ),
         "coordinator": Role(
             Scope.COUNTY,
             {"people": SEE, "duties": SEE, "posts": SEE, "incidents": KEEP, "timelines": KEEP, "callers": KEEP},
+            hears={"incidents": Reach.COUNTY},
         ),
         "fleet_manager": Role(Scope.COUNTY, {"incidents": SEE, "timelines": SEE}),
         "enforcement_supervisor": Role(Scope.COUNTY, {"incidents": SEE, "timelines": SEE}),
@@ -205,9 +259,11 @@ ACCESS = Access(
         "administrator": Role(
             Scope.COUNTY, {"people": KEEP, "duties": KEEP, "posts": KEEP, "incidents": KEEP, "timelines": KEEP}
         ),
-        # Nobody's role: what the hub does by itself (signing in, and what an operator types on its machine).
+        # Nobody's role: what the hub does by itself (signing in, sealing, and what an operator types on its machine).
         "service": Role(
-            Scope.SERVICE, {"people": KEEP, "duties": KEEP, "posts": KEEP, "secrets": KEEP, "failures": KEEP}
+            Scope.SERVICE,
+            {"people": KEEP, "duties": KEEP, "posts": KEEP, "secrets": KEEP, "failures": KEEP, "sealing": SEE},
+            hears={EVERYTHING: Reach.COUNTY},
         ),
     },
 )

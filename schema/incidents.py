@@ -101,7 +101,8 @@ incidents = Table(
 incident_reporters = Table(
     "incident_reporters",
     metadata,
-    Column("incident_id", Uuid, ForeignKey("incidents.id", ondelete="restrict"), primary_key=True),
+    _key(),
+    Column("incident_id", Uuid, ForeignKey("incidents.id", ondelete="restrict"), nullable=False, unique=True),
     Column("name", Text),
     Column("phone", Text),
 )

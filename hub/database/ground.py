@@ -13,12 +13,10 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict
 
+from hub.database.policies import JOURNAL, OWNER
 from schema.access import Scope
 
 Say = Callable[[str], None]
-
-OWNER = "hub_owner"
-"""Owns every table and function of the hub; nobody logs in as it."""
 
 OLDEST = 150000
 """PostgreSQL 15: `security_invoker` views need it."""
@@ -86,8 +84,8 @@ def make_extensions(connection: psycopg.Connection) -> None:
 
 
 def make_roles(connection: psycopg.Connection) -> None:
-    """The owner and the scopes: roles that nobody logs in as."""
-    for name in (OWNER, *Scope):
+    """The owner, the journal's hand and the scopes: roles that nobody logs in as."""
+    for name in (OWNER, JOURNAL, *Scope):
         if not _one(connection, "select exists (select from pg_roles where rolname = %s)", name):
             _settle(connection, sql.SQL("create role {} nologin").format(sql.Identifier(name)), "create roles")
         strong = _one(
@@ -106,6 +104,20 @@ def make_roles(connection: psycopg.Connection) -> None:
             connection,
             sql.SQL("grant {} to current_user").format(sql.Identifier(OWNER)),
             f"become {OWNER}",
+        )
+    if not _one(connection, f"select pg_has_role('{OWNER}', '{JOURNAL}', 'member')"):
+        # Migrations run as the owner and hand over the functions that act as the journal's hand.
+        _settle(
+            connection,
+            sql.SQL("grant {} to {}").format(sql.Identifier(JOURNAL), sql.Identifier(OWNER)),
+            f"let {OWNER} become {JOURNAL}",
+        )
+    if not _one(connection, f"select pg_has_role('{JOURNAL}', '{Scope.PUBLIC}', 'member')"):
+        # Where it writes a row, the table's own triggers look up what anybody may see: the ward of a place, for one.
+        _settle(
+            connection,
+            sql.SQL("grant {} to {}").format(sql.Identifier(Scope.PUBLIC), sql.Identifier(JOURNAL)),
+            f"grant {Scope.PUBLIC} to {JOURNAL}",
         )
 
 
@@ -128,6 +140,11 @@ def open_schema(connection: psycopg.Connection) -> None:
         (
             f"select has_schema_privilege('{OWNER}', 'public', 'create')",
             sql.SQL("grant usage, create on schema public to {}").format(owner),
+        ),
+        # Without it no function could be handed over to it.
+        (
+            f"select has_schema_privilege('{JOURNAL}', 'public', 'create')",
+            sql.SQL("grant usage, create on schema public to {}").format(sql.Identifier(JOURNAL)),
         ),
         # Temporary tables are a place to put things in: for the scopes, not for a login without a role.
         (
@@ -184,7 +201,7 @@ def make_login(connection: psycopg.Connection, login_url: str) -> None:
     if not isinstance(name, str) or not name:
         raise MigrationFailed("The hub's database URL names no role to log in as: postgresql://ROLE@…")
     login = sql.Identifier(name)
-    if name in (OWNER, *Scope) or name == connection.info.user:
+    if name in (OWNER, JOURNAL, *Scope) or name == connection.info.user:
         raise MigrationFailed(
             f"The hub cannot log in as {name}, which owns or may do more than the hub should: name a role of its own "
             "in the hub's database URL."

@@ -74,6 +74,7 @@ def migrate(
         ground.make_roles(connection)
         ground.open_schema(connection)
         done = _migrate(connection, migrations(folder), say)
+        _check_journal(connection)
         _apply_access(connection, access, say, again=bool(done))
         ground.mark_leakproof(connection, say)
         ground.make_login(connection, login_url)
@@ -177,6 +178,21 @@ def _scripts(every: Sequence[Migration], through: sqlalchemy.Connection) -> Revi
         module.upgrade = upgrade  # type: ignore[attr-defined]
         scripts.append(Script(module, one.name, one.path))
     return RevisionMap(lambda: scripts)
+
+
+def _check_journal(connection: psycopg.Connection) -> None:
+    """A column that nobody put into the journal would be missing from the history for ever: say so at once."""
+    there = connection.execute("select to_regprocedure('public.unjournalled()') is not null").fetchone()
+    if there != (True,):
+        return
+    with connection.transaction():
+        connection.execute(f"set local role {OWNER}")
+        unsaid = connection.execute("select tbl || '.' || col from unjournalled()").fetchall()
+    if unsaid:
+        raise MigrationFailed(
+            f"Nobody said whether the journal holds {', '.join(name for (name,) in unsaid)}: after adding a column, a "
+            "migration calls journal_table() again."
+        )
 
 
 def _apply_access(connection: psycopg.Connection, access: Access, say: Say, *, again: bool) -> None:

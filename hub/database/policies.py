@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from schema.access import Access, Reach, Scope
+from schema.access import EVERYTHING, Access, Noun, Reach, Role, Scope
 
 OWNER = "hub_owner"
+
+JOURNAL = "hub_journal"
+"""Owns the few functions that write what the journal says: what it writes is not journalled once more."""
 
 _SCOPES = ", ".join(Scope)
 
@@ -33,12 +36,16 @@ def _statements(access: Access) -> Iterator[str]:
                 yield from _write(access, name, table, scope)
 
 
-# Policies of an older access table may have any name, so that they are looked up instead of listed.
+# Policies of an older access table may have any name, so that they are looked up instead of listed. Those of the
+# journal's hand are no part of the access table: they come with the tables.
 _DROP = """do $$
 declare
   name text;
 begin
-  for name in select polname from pg_policy where polrelid = '{table}'::regclass loop
+  for name in
+    select polname from pg_policy
+    where polrelid = '{table}'::regclass and polroles <> array['hub_journal'::regrole::oid]
+  loop
     execute format('drop policy %I on {table}', name);
   end loop;
 end
@@ -50,7 +57,10 @@ def _read(access: Access, name: str, table: str, scope: Scope) -> Iterator[str]:
     field of an answer that is not for its reader would take the whole answer away, and would say that it is there."""
     conditions = list(_conditions(access, name, scope, "read"))
     if conditions or (access.is_asked_for(name) and scope is not Scope.SERVICE):
-        yield f"grant select on {table} to {scope};"
+        named = access.nouns[name].columns
+        # The hub itself proves what callers only read.
+        columns = f" ({', '.join(named)})" if named and scope is not Scope.SERVICE else ""
+        yield f"grant select{columns} on {table} to {scope};"
     for reach, condition in conditions:
         yield f"create policy {_label(scope)}_reads_{reach} on {table} for select to {scope} using ({condition});"
 
@@ -84,6 +94,12 @@ def _conditions(access: Access, name: str, scope: Scope, action: str) -> Iterato
     reach, and what narrower roles give that the caller holds besides, is bound to those roles.
     """
 
+    noun = access.nouns[name]
+    if noun.audience is not None:
+        if action == "read":
+            yield from _heard(access, noun, scope)
+        return
+
     def reach(role: str) -> Reach:
         right: Reach = getattr(access.right(role, name), action)
         return right
@@ -96,13 +112,55 @@ def _conditions(access: Access, name: str, scope: Scope, action: str) -> Iterato
             yield step.name.lower(), rows
         elif common is not Reach.COUNTY and scope is not Scope.SERVICE:
             holders = sorted(
-                role for role, row in access.roles.items() if row.scope.width <= scope.width and reach(role) is step
+                role for role, row in access.roles.items() if _may_be_held(row, scope) and reach(role) is step
             )
             if holders:
-                named = ", ".join(f"'{holder}'" for holder in holders)
-                # Looked up once per statement, not per row: the select is there for that.
-                holds = f"(select string_to_array(current_setting('hub.roles', true), ',') && array[{named}])"
+                holds = _holds(holders)
                 yield step.name.lower(), holds if rows == "true" else f"{holds} and {rows}"
+
+
+def _heard(access: Access, noun: Noun, scope: Scope) -> Iterator[tuple[str, str]]:
+    """The same for a journal, where each row names its audience and the areas that it touched."""
+    for step in (Reach.AREA, Reach.COUNTY):
+        audiences: dict[tuple[str, ...], list[str]] = {}
+        for audience in (EVERYTHING, *access.nouns):
+            holders = tuple(
+                sorted(
+                    role
+                    for role, row in access.roles.items()
+                    if _may_be_held(row, scope) and row.hears.get(audience) is step
+                )
+            )
+            if holders:
+                audiences.setdefault(holders, []).append(audience)
+        for number, (holders, named) in enumerate(audiences.items(), 1):
+            # Nobody takes the service's scope but the hub itself, which says no roles.
+            conditions = [] if scope is Scope.SERVICE else [_holds(holders)]
+            if EVERYTHING not in named:
+                conditions.append(f"{noun.audience} = any (array[{_quoted(named)}])")
+            if step is Reach.AREA:
+                conditions.append(f"{noun.areas} && {_MINE}")
+            yield f"{step.name.lower()}_{number}", " and ".join(conditions) or "true"
+
+
+def _may_be_held(row: Role, scope: Scope) -> bool:
+    """Whether a caller who comes in this scope can hold the role: it is of the scope, or of a narrower one."""
+    if Scope.SERVICE in {row.scope, scope}:
+        return row.scope is scope
+    return row.scope.width <= scope.width
+
+
+def _holds(roles: Iterable[str]) -> str:
+    # Looked up once per statement, not per row: the select is there for that.
+    return f"(select string_to_array(current_setting('hub.roles', true), ',') && array[{_quoted(roles)}])"
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+# A setting that was set once and reset is '', not null: without nullif the cast would fail where nothing is found.
+_MINE = "(select nullif(current_setting('hub.areas', true), '')::uuid[])"
 
 
 def _rows(access: Access, name: str, reach: Reach) -> str:
@@ -112,10 +170,9 @@ def _rows(access: Access, name: str, reach: Reach) -> str:
         # Not merely those that the caller sees: of those, the ones that this reach is about.
         table = access.nouns[parent].tables[0]
         return f"{column} in (select id from {table} where {_rows(access, parent, reach)})"  # noqa: S608 - our own names
-    # A setting that was set once and reset is '', not null: without nullif the cast would fail where nothing is found.
     if reach is Reach.OWN:
         return f"{noun.person} = (select nullif(current_setting('hub.person', true), '')::uuid)"
     if reach is Reach.AREA:
-        areas = "(select nullif(current_setting('hub.areas', true), '')::uuid[])::uuid[]"
+        areas = f"{_MINE}::uuid[]"
         return noun.lies_in.format(areas=areas) if noun.lies_in else f"{noun.area} = any ({areas})"
     return "true"

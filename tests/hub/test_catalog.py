@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from hub.database.ground import LEAKPROOF, OWNER
+from hub.database.ground import JOURNAL, LEAKPROOF, OWNER
 from schema.access import ACCESS, Reach, Right, Scope
 
 if TYPE_CHECKING:
@@ -19,11 +19,69 @@ OURS = "not exists (select from pg_depend d where d.objid = {}.oid and d.deptype
 
 TABLES = f"pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and {OURS.format('c')}"
 
-SECURITY_DEFINERS: set[str] = set()
-"""Functions that run with their owner's rights. Each one is a door: it stands here with the reason why it must."""
+JOURNALS_HAND = {
+    # Nobody may write into the journal: it adds the one entry that its caller, a trigger, has seen happen.
+    "journal_write(text,uuid,text,jsonb,jsonb,uuid[],text,integer,timestamp with time zone)",
+    # Writes a row as its entries say, which is no change to journal.
+    "project(text,uuid)",
+    # Does so for what comes from another hub.
+    "journal_arrived()",
+    # The one that may blank entries.
+    "erase(text,uuid,jsonb)",
+}
+"""Functions that belong to the role whose writing is not journalled once more."""
 
-OPEN_TO_SCOPES = {"uuidv7()"}
-"""Functions that a scope role may call."""
+SECURITY_DEFINERS = JOURNALS_HAND | {
+    # Nobody writes cursors and hashes but this.
+    "seal(integer)",
+    # Compares rows with entries of every noun, and tells ids only.
+    "differences(text)",
+    # Cursors are not for callers to read; these tell a reader where it stands, whatever it may see there.
+    "journal_head()",
+    "sealed_upto(uuid,bigint,integer)",
+    "sealed_between(bigint,bigint)",
+    # Keys of writes are between a caller and the hub: no scope reads or writes their table.
+    "claim_write(text,bytea)",
+    "settle_write(text,jsonb)",
+    # A ward is looked up, and a number taken, whoever reports.
+    "place_incident()",
+    "number_incident()",
+}
+"""Functions that run with their owner's rights. Each one is a door: it stands here with the reason why it must.
+
+Beside them each journalled table has a trigger of its own that does: nobody may write into the journal, and no trigger
+can be called."""
+
+OPEN_TO_CALLERS = {"uuidv7()", "hub_node()"}
+"""Functions that every scope role may call."""
+
+OPEN_TO_WRITERS = {"claim_write(text,bytea)", "settle_write(text,jsonb)"}
+"""Functions for every scope that a caller comes in."""
+
+OPEN_TO_READERS = {
+    "conflicts(text,uuid)",
+    "journal_after(uuid,bigint,integer)",
+    "journal_head()",
+    "sealed_between(bigint,bigint)",
+    "sealed_upto(uuid,bigint,integer)",
+}
+"""Functions for scopes whose roles may hear of changes."""
+
+OPEN_TO_THE_SERVICE = {
+    "differences(text)",
+    "erase(text,uuid,jsonb)",
+    "rebuilt(text,uuid)",
+    "seal(integer)",
+    "sealing()",
+}
+"""Functions for the hub's own chores."""
+
+OPEN_TABLES = sorted(
+    table
+    for name, noun in ACCESS.nouns.items()
+    for table in noun.tables
+    if ACCESS.right(ACCESS.public, name).read is Reach.COUNTY
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +94,10 @@ def owner(database: County) -> Iterator[psycopg.Connection]:
 def login(database: County) -> Iterator[psycopg.Connection]:
     with psycopg.connect(database.login_url, autocommit=True) as connection:
         yield connection
+
+
+def journalled(connection: psycopg.Connection) -> list[str]:
+    return names(connection, "select tbl from journalled")
 
 
 def names(connection: psycopg.Connection, question: str) -> list[str]:
@@ -57,13 +119,16 @@ def test_every_table_is_in_the_access_table(owner: psycopg.Connection) -> None:
 def test_the_owner_owns_everything_and_the_login_nothing(owner: psycopg.Connection) -> None:
     assert names(owner, f"select distinct relowner::regrole::text from {TABLES}") == [OWNER]
     ours = f"pg_proc p where pronamespace = 'public'::regnamespace and {OURS.format('p')}"
-    assert names(owner, f"select distinct proowner::regrole::text from {ours}") == [OWNER]
+    assert set(names(owner, f"select p.oid::regprocedure::text from {ours} and proowner = '{JOURNAL}'::regrole")) == (
+        JOURNALS_HAND
+    )
+    assert set(names(owner, f"select distinct proowner::regrole::text from {ours}")) == {OWNER, JOURNAL}
     owned = "select count(*) from pg_shdepend where refobjid = 'hub_login'::regrole and deptype = 'o'"
     assert owner.execute(owned).fetchone() == (0,)
 
 
 def test_no_role_of_ours_bypasses_anything(owner: psycopg.Connection) -> None:
-    roles = [OWNER, *Scope]
+    roles = [OWNER, JOURNAL, *Scope]
     found = owner.execute(
         "select rolname, rolsuper or rolcreaterole or rolcreatedb or rolbypassrls or rolreplication, rolcanlogin "
         "from pg_roles where rolname = any(%s)",
@@ -79,9 +144,13 @@ def test_the_login_inherits_nothing_and_is_member_of_the_scopes_only(owner: psyc
     of_owner = "select member::regrole::text from pg_auth_members where roleid = 'hub_owner'::regrole"
     assert "hub_login" not in names(owner, of_owner)
     # A scope that were a member of another would reach as far as that one.
-    assert (
-        names(owner, "select member::text from pg_auth_members where member::regrole::text ~ '^hub_(p|o|a|c|s)'") == []
-    )
+    scopes = f"'{{{','.join(Scope)}}}'::text[]"
+    assert names(owner, f"select member::text from pg_auth_members where member::regrole::text = any ({scopes})") == []
+    # The owner hands functions over to the journal's hand; nobody else can act as it.
+    hands = f"select member::regrole::text from pg_auth_members where roleid = '{JOURNAL}'::regrole"
+    assert names(owner, hands) == [OWNER]
+    of_hand = f"select roleid::regrole::text from pg_auth_members where member = '{JOURNAL}'::regrole"
+    assert names(owner, of_hand) == [Scope.PUBLIC]
 
 
 # -- views, functions, leaks -------------------------------------------------------------------------------------------
@@ -98,7 +167,7 @@ def test_views_ask_with_the_rights_of_who_asks(owner: psycopg.Connection) -> Non
 def test_functions_state_what_they_are(owner: psycopg.Connection) -> None:
     ours = f"pg_proc p where pronamespace = 'public'::regnamespace and {OURS.format('p')}"
     definers = f"select p.oid::regprocedure::text from {ours} and prosecdef"
-    assert set(names(owner, definers)) == SECURITY_DEFINERS
+    assert set(names(owner, definers)) == SECURITY_DEFINERS | {f"journal_{table}()" for table in journalled(owner)}
     # Text that is resolved at each call must say where; standard SQL bodies were resolved when they were made.
     open_path = (
         f"select p.oid::regprocedure::text from {ours} and prosqlbody is null "
@@ -129,14 +198,22 @@ def test_the_public_of_the_server_may_nothing(owner: psycopg.Connection) -> None
     assert names(owner, f"select privilege_type from {base}") == ["CONNECT"]
 
 
-def test_scopes_may_call_what_is_listed(owner: psycopg.Connection) -> None:
+@pytest.mark.parametrize("role", ["hub_login", *Scope])
+def test_scopes_may_call_what_is_listed(owner: psycopg.Connection, role: str) -> None:
     callable_ = (
-        "select distinct replace(p.oid::regprocedure::text, 'public.', '') from pg_proc p, pg_roles r "
+        "select replace(p.oid::regprocedure::text, 'public.', '') from pg_proc p "
         f"where pronamespace = 'public'::regnamespace and {OURS.format('p')} "
-        "and (rolname ~ '^hub_(public|own|area|county|service)$' or rolname = 'hub_login') "
-        "and has_function_privilege(r.oid, p.oid, 'execute')"
+        f"and has_function_privilege('{role}', p.oid, 'execute')"
     )
-    assert set(names(owner, callable_)) == OPEN_TO_SCOPES
+    listed = {
+        "hub_login": set(),
+        Scope.PUBLIC: OPEN_TO_CALLERS | OPEN_TO_WRITERS,
+        Scope.OWN: OPEN_TO_CALLERS | OPEN_TO_WRITERS,
+        Scope.AREA: OPEN_TO_CALLERS | OPEN_TO_READERS | OPEN_TO_WRITERS,
+        Scope.COUNTY: OPEN_TO_CALLERS | OPEN_TO_READERS | OPEN_TO_WRITERS,
+        Scope.SERVICE: OPEN_TO_CALLERS | OPEN_TO_READERS | OPEN_TO_THE_SERVICE,
+    }
+    assert set(names(owner, callable_)) == listed.get(role, OPEN_TO_CALLERS)
 
 
 def test_spatial_indexes_work_under_policies(owner: psycopg.Connection) -> None:
@@ -249,8 +326,8 @@ def test_a_login_without_a_scope_makes_nothing(login: psycopg.Connection) -> Non
 
 
 @pytest.mark.parametrize("scope", list(Scope))
-@pytest.mark.parametrize("table", PUBLIC_TABLES)
-def test_every_scope_reads_the_areas_and_writes_none(
+@pytest.mark.parametrize("table", OPEN_TABLES)
+def test_every_scope_reads_what_is_public_and_writes_none(
     login: psycopg.Connection, owner: psycopg.Connection, scope: Scope, table: str
 ) -> None:
     login.execute(f"set role {scope}".encode())
@@ -275,6 +352,37 @@ def test_every_scope_reads_the_areas_and_writes_none(
         login.execute(f"update {table} set {column} = {column}".encode())
 
 
+CLOSED_TABLES = sorted(ACCESS.nouns["journal"].tables + ACCESS.nouns["sealing"].tables)
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+@pytest.mark.parametrize("table", CLOSED_TABLES)
+def test_only_the_service_reads_the_journal_and_its_proof_and_nobody_writes_them(
+    login: psycopg.Connection, scope: Scope, table: str
+) -> None:
+    login.execute(f"set role {scope}".encode())
+    if scope is Scope.SERVICE:
+        login.execute(f"select * from {table}".encode())
+    statements = [f"delete from {table}", f"insert into {table} default values", f"truncate {table}"]
+    statements += [] if scope is Scope.SERVICE else [f"select from {table}"]
+    for statement in statements:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            login.execute(statement.encode())
+
+
+def test_every_column_of_a_journalled_table_is_journalled_or_left_out(owner: psycopg.Connection) -> None:
+    assert owner.execute("select * from unjournalled()").fetchall() == []
+
+
+def test_every_audience_is_a_noun(owner: psycopg.Connection) -> None:
+    assert set(names(owner, "select audience from journalled")) <= set(ACCESS.nouns)
+
+
+def test_journalled_rows_are_what_their_entries_say(owner: psycopg.Connection) -> None:
+    for table in journalled(owner):
+        assert names(owner, f"select differences('{table}')::text") == []
+
+
 @pytest.mark.parametrize("scope", list(Scope))
 def test_no_scope_calls_what_writes(login: psycopg.Connection, scope: Scope) -> None:
     login.execute(f"set role {scope}".encode())
@@ -282,6 +390,9 @@ def test_no_scope_calls_what_writes(login: psycopg.Connection, scope: Scope) -> 
         "select refresh_areas(current_date)",
         "call guard_table('wards')",
         "call keep_facts('wards', 'final')",
+        "call journal_table('wards', null, 'areas')",
+        "select project('wards', gen_random_uuid())",
+        "select journal_write('wards', gen_random_uuid(), 'insert', null, '{}', '{}', 'areas', 1, null)",
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             login.execute(statement.encode())

@@ -22,7 +22,7 @@ from sqlalchemy.schema import ForeignKeyConstraint, UniqueConstraint
 from hub.database import ground
 from hub.database.embedded import Cluster
 from hub.database.migrate import FOLDER, MigrationFailed, migrate, pending
-from schema import api
+from schema import api, journal
 from schema.access import ACCESS, Noun
 from schema.compiler.mapping import metadata
 
@@ -34,7 +34,7 @@ BOOKKEEPING = {"migrations", "migration_log"}
 
 EVERY_STEP = [path.stem for path in sorted(FOLDER.glob("*.sql"))] + ["access"]
 
-assert api  # importing the domains is what fills the metadata
+assert (api, journal)  # importing them is what fills the metadata
 
 
 @pytest.fixture
@@ -427,6 +427,8 @@ def test_a_login_with_other_memberships_is_refused(fresh_database: County, new_r
         ("hub_admin", "cannot log in as hub_admin"),
         ("hub_owner", "cannot log in as hub_owner"),
         ("hub_county", "cannot log in as hub_county"),
+        ("hub_service", "cannot log in as hub_service"),
+        ("hub_journal", "cannot log in as hub_journal"),
         ("", "names no role"),
     ],
 )

@@ -175,6 +175,13 @@ def test_roles_of_one_scope_differ(county: psycopg.Connection) -> None:
     assert county.execute("select count(*) from payrolls").fetchone() == (0,)
 
 
+def test_the_service_takes_in_no_role_and_no_role_the_service(county: psycopg.Connection) -> None:
+    come(county, Scope.SERVICE, "desk", "auditor", person=AMINA, areas=(EAST, WEST))
+    with pytest.raises(errors.InsufficientPrivilege):
+        calls(county)
+    assert "hub_service using (true)" not in rendered(TRIED).split("-- calls", 1)[1]
+
+
 def test_what_all_of_a_scope_reach_costs_no_look_at_the_row() -> None:
     # Spatial indexes are used under `true`, not under a condition that PostgreSQL must ask first.
     assert "create policy county_reads_county on calls for select to hub_county using (true);" in rendered(TRIED)
@@ -226,6 +233,27 @@ def test_nobody_writes_areas_and_everybody_reads_them() -> None:
             "the public is nobody and nowhere",
         ),
         ({"a": Noun(("calls",)), "b": Noun(("calls",))}, {"public": Role(Scope.PUBLIC)}, "two nouns at once: calls"),
+        (
+            {"journal": Noun(("journal",), audience="audience", areas="areas")},
+            {"public": Role(Scope.PUBLIC), "auditor": Role(Scope.COUNTY, {"journal": Right(Reach.COUNTY)})},
+            "journal is heard, not read",
+        ),
+        ({}, {"public": Role(Scope.PUBLIC), "ward": Role(Scope.AREA, hears={"cats": Reach.AREA})}, "hears of cats"),
+        (
+            {"calls": Noun(("calls",))},
+            {"public": Role(Scope.PUBLIC, hears={"calls": Reach.COUNTY})},
+            "the public hears nothing",
+        ),
+        (
+            {"calls": Noun(("calls",))},
+            {"public": Role(Scope.PUBLIC), "ward": Role(Scope.AREA, hears={"calls": Reach.COUNTY})},
+            "hears of calls as COUNTY: farther than its scope",
+        ),
+        (
+            {"calls": Noun(("calls",))},
+            {"public": Role(Scope.PUBLIC), "caller": Role(Scope.COUNTY, hears={"calls": Reach.OWN})},
+            "a change has areas, and no owner",
+        ),
     ],
 )
 def test_a_table_that_contradicts_itself_is_refused(

@@ -224,7 +224,6 @@ begin
   on conflict (year) do update set last = n.last + 1
   returning last into number;
   new.reference := format('INC-%s-%s', this_year, lpad(number::text, 6, '0'));
-  new.version := 1;
   if new.status <> 'reported' then
     raise exception using
       errcode = 'check_violation', constraint = 'incidents_begin_reported', message = 'an incident begins as reported';
@@ -236,8 +235,9 @@ begin
   return new;
 end
 $$;
-comment on function number_incident() is 'Gives a new incident its reference and its first version.';
-create trigger b_number before insert on incidents for each row execute function number_incident();
+comment on function number_incident() is 'Gives a new incident its reference, and holds what a beginning must be.';
+create trigger b_number before insert on incidents for each row
+  when (current_user <> 'hub_journal') execute function number_incident();
 
 create function advance_incident() returns trigger
   language plpgsql
@@ -266,12 +266,31 @@ begin
     raise exception using
       errcode = 'check_violation', constraint = 'incidents_occurred_before', message = 'an incident lies in the past';
   end if;
-  new.version := old.version + 1;
   return new;
 end
 $$;
-comment on function advance_incident() is 'Holds the state machine, keeps an incident''s identity, counts its versions.';
-create trigger c_advance before update on incidents for each row execute function advance_incident();
+comment on function advance_incident() is 'Holds the state machine and keeps an incident''s identity.';
+-- The journal's hand puts rows together from changes that were allowed when they were made.
+create trigger c_advance before update on incidents for each row
+  when (current_user <> 'hub_journal') execute function advance_incident();
+
+create function count_version() returns trigger
+  language plpgsql
+  volatile
+  set search_path = public, pg_temp
+as $$
+begin
+  new.version := case when tg_op = 'INSERT' then 1 else old.version + 1 end;
+  return new;
+end
+$$;
+comment on function count_version() is 'Counts the changes of a row, whoever makes them: a change of an older version is refused.';
+create trigger d_version before insert or update on incidents for each row execute function count_version();
+
+call journal_table(
+  'incidents', areas => 'array[it.ward_id]', audience => 'incidents', left_out => '{version,ward_id,beyond_border}',
+  occurred => 'occurred_at'
+);
 
 create function refuse_deletion() returns trigger
   language plpgsql
@@ -290,7 +309,8 @@ create trigger kept before delete on incidents for each row execute function ref
 create trigger kept_whole before truncate on incidents for each statement execute function refuse_deletion();
 
 create table incident_reporters (
-  incident_id uuid primary key references incidents (id) on delete restrict,
+  id uuid primary key default public.uuidv7(),
+  incident_id uuid not null unique references incidents (id) on delete restrict,
   name text,
   phone text,
   constraint incident_reporters_said check (name is not null or phone is not null),
@@ -299,6 +319,7 @@ create table incident_reporters (
 );
 call guard_table('incident_reporters');
 comment on table incident_reporters is 'Who told us: personal data, for those who must call back, and for nobody else.';
+comment on column incident_reporters.id is 'UUIDv7.';
 comment on column incident_reporters.incident_id is 'The incident.';
 comment on column incident_reporters.name is 'Name as given.';
 comment on column incident_reporters.phone is 'Number as given.';
