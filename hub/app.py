@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from hub import graphql, health, pages, sign_in
 from hub.database.session import Sessions
 from hub.identity.sign_ins import Identity
+from hub.journal import Sealer
 from hub.settings import Settings
 
 
@@ -31,11 +33,15 @@ def create_app(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await sessions.open()
+        sealing = asyncio.create_task(Sealer(url).run())
         # What was loaded stays: without it in the collector's sight its pauses are short.
         gc.collect()
         gc.freeze()
         yield
         app.state.readiness.draining = True
+        sealing.cancel()
+        with suppress(asyncio.CancelledError):
+            await sealing
         await sessions.close()
 
     app = Starlette(

@@ -181,8 +181,37 @@ def sql(file: Path, variables: str | None, operation: str | None) -> None:
     click.echo(explain_file(file, given, operation))
 
 
+@main.group()
+def journal() -> None:
+    """The journal: prove that nothing in it was changed."""
+
+
+@journal.command()
+def verify() -> None:
+    """Recompute the whole chain; ends with 1 and names the first bad cursor when an entry was changed or removed."""
+    from hub.journal import verify as verified
+
+    settings = _settings()
+    with _database(settings) as cluster:
+        login = _with_url(settings, cluster).database.database_url
+        assert login is not None
+        proof = verified(login, say)
+    for flaw in proof.flaws:
+        say(str(flaw))
+    say(f"{proof.entries:,} entries looked at, {proof.erased:,} of them erased by law.")
+    if proof.flaws:
+        sys.exit(1)
+    say("All of them are as they were written.")
+
+
 @main.command()
-def doctor() -> None:
+@click.option(
+    "--anchor",
+    "anchor_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Check the journal against the heads in this file, then add today's. Keep the file on another machine.",
+)
+def doctor(anchor_file: Path | None) -> None:
     """Check this installation and say what to mend.
 
     Looks at versions, the database's durability, roles and migrations, disk and clock. Where the private database
@@ -197,7 +226,10 @@ def doctor() -> None:
         say(f"No database yet in {_cluster(settings).home}: `hub up` makes it.")
     else:
         with _database(settings) as cluster:
-            findings += examine(_with_url(settings, cluster), cluster)
+            whole = _with_url(settings, cluster)
+            findings += examine(whole, cluster)
+            if anchor_file is not None and not _anchored(whole, anchor_file):
+                sys.exit(1)
     for finding in findings:
         say(str(finding))
     if any(finding.must_be_mended for finding in findings):
@@ -301,6 +333,21 @@ def _migrate(
             f"The database of HUB_DATABASE_URL lacks {', '.join(missing)}, and HUB_OWNER_URL is not set: "
             "set it to a role that may migrate, or run `hub migrate` with it once."
         )
+
+
+def _anchored(settings: Settings, file: Path) -> bool:
+    """Whether the journal still holds every head that the file knows; then the file learns the present one."""
+    from hub.journal import check_anchors, drop_anchor
+
+    login = settings.database.database_url
+    assert login is not None
+    flaws = check_anchors(login, file) if file.exists() else []
+    for flaw in flaws:
+        say(f"journal: {flaw}")
+    if not flaws:
+        drop_anchor(login, file)
+        say(f"journal: agrees with {file}, which now knows its present head.")
+    return not flaws
 
 
 def _welcome(settings: Settings, address: str) -> None:

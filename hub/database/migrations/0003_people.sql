@@ -6,7 +6,7 @@ grant execute on function public.uuidv7() to hub_service;
 
 -- ── What every table with an end needs ─────────────────────────────────────────────────────────────────────────────
 
-create function refuse_rewriting() returns trigger
+create function refuse_rewriting_history() returns trigger
   language plpgsql
   volatile
   set search_path = public, pg_temp
@@ -29,7 +29,7 @@ begin
     table = tg_table_name;
 end
 $$;
-comment on function refuse_rewriting() is
+comment on function refuse_rewriting_history() is
   'Keeps the history of a table whose rows are ended: its argument names the column that may be filled, once.';
 
 create procedure keep_history(named regclass, ending text)
@@ -38,11 +38,11 @@ create procedure keep_history(named regclass, ending text)
 as $$
 begin
   execute format(
-    'create trigger history_kept after update or delete on %s for each row execute function refuse_rewriting(%L)',
+    'create trigger history_kept after update or delete on %s for each row execute function refuse_rewriting_history(%L)',
     named, ending
   );
   execute format(
-    'create trigger history_kept_whole before truncate on %s for each statement execute function refuse_rewriting(%L)',
+    'create trigger history_kept_whole before truncate on %s for each statement execute function refuse_rewriting_history(%L)',
     named, ending
   );
   execute format('alter table %s enable always trigger history_kept', named);

@@ -138,6 +138,7 @@ create table incidents (
   constraint incidents_status check (status in ('reported', 'verified', 'responding', 'contained', 'closed', 'rejected')),
   constraint incidents_source check (source in ('public', 'phone', 'radio', 'field', 'partner', 'sensor')),
   constraint incidents_location_not_empty check (not st_isempty(location)),
+  constraint incidents_location_valid check (st_isvalid(location)),
   constraint incidents_location_in_range check (
     st_x(location) >= 33 and st_x(location) <= 37 and st_y(location) >= -2 and st_y(location) <= 2
   )
