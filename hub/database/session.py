@@ -114,6 +114,7 @@ class Sessions:
         self._url = url
         self._settings = settings
         self._pool: asyncpg.Pool | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Get ready. Connections are made when they are first needed, so that the hub starts without its database."""
@@ -147,14 +148,16 @@ class Sessions:
     @asynccontextmanager
     async def connection(self, caller: Caller = NOBODY) -> AsyncIterator[asyncpg.Connection]:
         """A connection that acts for `caller` and for nobody else. Raises Unavailable when there is none to be had."""
-        if self._pool is None:
+        pool = self._pool
+        if pool is None:
             raise Unavailable
         try:
-            connection = await self._pool.acquire(timeout=self._settings.wait_seconds)
+            connection = await pool.acquire(timeout=self._settings.wait_seconds)
         except TimeoutError as error:
             raise Unavailable("All of the hub's connections are in use: try again in a moment.") from error
         except (*_LOST, asyncpg.PostgresError) as error:
             raise Unavailable("The database does not answer: try again in a moment.") from error
+        kept = True
         try:
             await connection.become(caller, self._settings.statement_seconds)
             yield connection
@@ -163,17 +166,28 @@ class Sessions:
             seconds = self._settings.statement_seconds
             raise Unavailable(f"The answer took over {seconds:g} seconds: ask for less, or try again.") from error
         except _LOST as error:
-            await _end(connection)
+            kept = False
+            await self._end(connection)
             raise Unavailable("The database went away: try again in a moment.") from error
         except asyncpg.PostgresError:
             _forget(connection)
             raise
         except BaseException:
             # Cancelled, or broken in a way that nobody foresaw: never to be used again.
-            await asyncio.shield(_end(connection))
+            kept = False
+            await self._end(connection)
             raise
         finally:
-            await self._pool.release(connection)
+            if kept:
+                await pool.release(connection)
+
+    async def _end(self, connection: Any) -> None:
+        """Close a connection for good, which also frees its place in the pool. To the end, even if the caller is
+        cancelled meanwhile: to give it back at the same time would free its place twice."""
+        task = asyncio.create_task(_close(connection))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        await asyncio.shield(task)
 
     @asynccontextmanager
     async def change(self, caller: Caller) -> AsyncIterator[Transaction]:
@@ -188,7 +202,7 @@ class Sessions:
         except asyncpg.PostgresError as error:
             raise refusal(error) from error
         except Unavailable as error:
-            if isinstance(error.__cause__, _LOST):
+            if isinstance(error.__cause__, _LOST) and not isinstance(error.__cause__, TimeoutError):
                 raise Unavailable(
                     "The database went away; it is unknown whether the change was made. Send it again with the same "
                     "clientMutationId: it happens once."
@@ -205,9 +219,10 @@ class Sessions:
         try:
             return await self._fetch(caller, sql, parameters)
         except Unavailable as error:
-            if not isinstance(error.__cause__, _LOST) or self._pool is None:
-                raise
-            # A restarted database leaves a pool of dead connections: ask once more on a new one.
+            lost = isinstance(error.__cause__, _LOST) and not isinstance(error.__cause__, TimeoutError)
+            if not lost or self._pool is None:
+                raise  # a pool that is full is not helped by a second wait, nor by new connections
+            # A restarted database leaves a pool of dead connections. Reads change nothing: ask once more on a new one.
             await self._pool.expire_connections()
             return await self._fetch(caller, sql, parameters)
 
@@ -217,13 +232,14 @@ class Sessions:
 
 
 def _forget(connection: Any) -> None:
-    if not connection.is_closed():
-        connection.forget()
+    with suppress(asyncpg.InterfaceError):  # it was gone already
+        if not connection.is_closed():
+            connection.forget()
 
 
-async def _end(connection: Any) -> None:
-    """Close a connection for good. A statement that still runs is cancelled at the server: the end of the line alone
-    would let it run on, up to its time limit, for nobody."""
+async def _close(connection: Any) -> None:
+    """A statement that still runs is cancelled at the server: the end of the line alone would let it run on, up to its
+    time limit, for nobody."""
     with suppress(asyncpg.InterfaceError):  # it was gone already
         try:
             await connection.close(timeout=1)

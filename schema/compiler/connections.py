@@ -34,10 +34,13 @@ from schema.compiler.paging import DEFAULT_PAGE, decode_cursor
 from schema.compiler.pieces import Piece, as_boolean, fixed, in_cursor, joined, members, or_null, quoted
 from schema.compiler.selection import Argument, Leaf, Read, Selected
 from schema.compiler.values import converter
-from schema.errors import BadUserInput
+from schema.errors import BadUserInput, QueryTooComplex
 
 if TYPE_CHECKING:
     from schema.compiler.render import Renderer
+
+MAX_KEYS = 10
+"""Keys of an order: what comes after a cursor takes a comparison for each key and each key before it."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,9 @@ class Page:
     # -- order ------------------------------------------------------------------------------------------------------
 
     def _keys(self, order_by: list[dict[str, Argument]] | None) -> list[_Key]:
+        if order_by and len(order_by) > MAX_KEYS:
+            place = f"{self.selected.key}(orderBy)"
+            raise QueryTooComplex(f"{place} has {len(order_by)} keys; at most {MAX_KEYS} are taken", limit=MAX_KEYS)
         keys = [
             self._key(name, direction, f"{self.selected.key}(orderBy)[{at}].{name}")
             for at, item in enumerate(order_by or ())

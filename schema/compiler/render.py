@@ -93,6 +93,8 @@ class Renderer:
         self._reads: dict[str, Read] = {}
         self._bound: dict[Any, ColumnElement[Any]] = {}
         self._costs: list[list[Cost]] = [[]]
+        self.conditions = 0
+        """Conditions of filters met so far; see `filters.py`."""
 
     def statement(self, roots: list[Selected]) -> Statement:
         columns = []

@@ -45,8 +45,11 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
-from schema.errors import BadUserInput
+from schema.errors import BadUserInput, QueryTooComplex
 from schema.scalars import holds_variable
+
+MAX_MEMBERS = 2000
+"""Members of input objects in an operation's variables, counted wherever a variable is used."""
 
 Read = Callable[[VariableValues], Any]
 
@@ -91,6 +94,17 @@ class Request:
     operation: OperationDefinitionNode
     fragments: Mapping[str, FragmentDefinitionNode]
     variables: VariableValues
+    met: list[int] = dataclasses.field(default_factory=lambda: [0])
+    """Members of variables met so far."""
+
+    def count(self, members: int) -> None:
+        self.met[0] += members
+        if self.met[0] > MAX_MEMBERS:
+            raise QueryTooComplex(
+                f"The operation's variables make over {MAX_MEMBERS:,} conditions, counted wherever they are used: "
+                "ask for many values of one field by `in`.",
+                limit=MAX_MEMBERS,
+            )
 
 
 def select_root(request: Request, key: str, nodes: list[FieldNode]) -> Selected:
@@ -189,14 +203,15 @@ def _members(
             members[name] = _from_node(request, definition.type, value, here)
         elif definition.default_value is not Undefined:
             default = definition.default_value
-            members[name] = _from_value(definition.type, default, always(default), here)
+            members[name] = _from_value(request, definition.type, default, always(default), here)
     return members
 
 
 def _from_node(request: Request, type_: GraphQLInputType, node: ValueNode, place: str) -> Argument:
     if isinstance(node, VariableNode):
         name = node.name.value
-        return _from_value(type_, request.variables.coerced[name], lambda variables: variables.coerced[name], place)
+        value = request.variables.coerced[name]
+        return _from_value(request, type_, value, lambda variables: variables.coerced[name], place)
     if isinstance(type_, GraphQLNonNull):
         type_ = type_.of_type
     if isinstance(node, NullValueNode):
@@ -239,7 +254,7 @@ def _at(read: Read, key: str | int) -> Read:
     return lambda variables: read(variables)[key]
 
 
-def _from_value(type_: GraphQLInputType, value: Any, read: Read, place: str) -> Argument:
+def _from_value(request: Request, type_: GraphQLInputType, value: Any, read: Read, place: str) -> Argument:
     """An argument from a value that was coerced already; `read` finds it again in another request of the same shape."""
     if isinstance(type_, GraphQLNonNull):
         type_ = type_.of_type
@@ -248,10 +263,15 @@ def _from_value(type_: GraphQLInputType, value: Any, read: Read, place: str) -> 
     named = get_named_type(type_)
     if isinstance(type_, GraphQLList):
         if isinstance(named, GraphQLInputObjectType):
-            return [_from_value(type_.of_type, item, _at(read, at), f"{place}[{at}]") for at, item in enumerate(value)]
+            request.count(len(value))
+            return [
+                _from_value(request, type_.of_type, item, _at(read, at), f"{place}[{at}]")
+                for at, item in enumerate(value)
+            ]
     elif isinstance(named, GraphQLInputObjectType):
+        request.count(len(value))
         return {
-            name: _from_value(named.fields[name].type, member, _at(read, name), f"{place}.{name}")
+            name: _from_value(request, named.fields[name].type, member, _at(read, name), f"{place}.{name}")
             for name, member in value.items()
         }
     elif _is_structural(named):

@@ -1,0 +1,426 @@
+"""The county's API in plain Python: rows read once from the tables, filtered, ordered and cut by loops.
+
+What the compiler is compared with. It shares nothing with the compiler but the printed schema, which is the contract:
+graphql-core executes over it, and what the SDL cannot say (which row belongs to which) stands in `ENTITIES` by hand.
+Slow on purpose, so that it can be read and believed.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import shapely
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, build_schema, execute_sync, parse
+from psycopg import sql
+from psycopg.rows import dict_row
+from shapely.geometry import box, shape
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A type of the API: its table, the order of its lists, and where its relations lead."""
+
+    table: str
+    order: tuple[str, ...] = ()
+    one: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Field -> (entity, own column that holds the other's id)."""
+    many: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Field -> (entity, the other's column that holds the own id)."""
+    shapes: tuple[str, ...] = ()
+
+
+SOURCE = {"source": ("Source", "source_id")}
+FACTS = {
+    "names": ("AreaName", "area_id"),
+    "memberships": ("AreaMembership", "area_id"),
+    "boundaries": ("AreaBoundary", "area_id"),
+    "figures": ("AreaFigure", "area_id"),
+}
+UNIT = ("boundary", "label_point")
+
+ENTITIES = {
+    "Source": Entity("sources", ("slug",)),
+    "Area": Entity("areas", ("level", "code")),
+    "AreaName": Entity("area_names", ("kind", "name"), SOURCE),
+    "AreaMembership": Entity("area_memberships", ("accepted",), {"parent": ("Area", "parent_id"), **SOURCE}),
+    "AreaBoundary": Entity("area_boundaries", (), SOURCE, shapes=("boundary",)),
+    "AreaFigure": Entity("area_figures", ("figure", "as_of"), SOURCE),
+    "Water": Entity("waters", ("name",), SOURCE, shapes=("boundary",)),
+    "County": Entity(
+        "counties",
+        ("code",),
+        many={"waters": ("Water", "county_id"), "subCounties": ("SubCounty", "county_id")},
+        shapes=UNIT,
+    ),
+    "SubCounty": Entity(
+        "sub_counties",
+        ("code",),
+        {"county": ("County", "county_id")},
+        {"wards": ("Ward", "sub_county_id"), **FACTS},
+        UNIT,
+    ),
+    "Ward": Entity("wards", ("code",), {"subCounty": ("SubCounty", "sub_county_id")}, FACTS, UNIT),
+}
+
+CURSOR = "a cursor of "
+"""What stands in a plain answer where the hub gives a cursor: this, and the row's id."""
+
+
+class Row(dict[str, Any]):
+    """One row of a table, by column."""
+
+    entity: str
+
+    @property
+    def id(self) -> str:
+        return str(self["id"])
+
+
+@dataclass
+class County:
+    """All rows of the county, and the metres from `places` to their shapes, as PostGIS measures them."""
+
+    rows: dict[str, list[Row]]
+    meters: dict[tuple[str, str, tuple[float, float]], float]
+    """By row id, column and place."""
+
+    @functools.cached_property
+    def by_id(self) -> dict[tuple[str, str], Row]:
+        return {(name, row.id): row for name, rows in self.rows.items() for row in rows}
+
+    @functools.cache  # noqa: B019 - one county for a run
+    def related(self, entity: str, column: str, id_: str) -> list[Row]:
+        return [row for row in self.rows[entity] if str(row[column]) == id_]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def read_county(url: str, places: Sequence[tuple[float, float]]) -> County:
+    """One query for each table, and one for each shape's distances."""
+    rows: dict[str, list[Row]] = {}
+    meters: dict[tuple[str, str, tuple[float, float]], float] = {}
+    with psycopg.connect(url, row_factory=dict_row) as connection:
+        for name, entity in ENTITIES.items():
+            table = sql.Identifier(entity.table)
+            dated = sql.SQL(", lower(valid) as valid_from, upper(valid) as valid_to") if _dated(name) else sql.SQL("")
+            drawn = sql.SQL("").join(
+                sql.SQL(", st_asbinary({0}) as {1}, st_asgeojson({0}, 7) as {2}").format(
+                    sql.Identifier(column), sql.Identifier(column), sql.Identifier(f"{column}_json")
+                )
+                for column in entity.shapes
+            )
+            rows[name] = []
+            for found in connection.execute(sql.SQL("select *{}{} from {}").format(dated, drawn, table)):
+                row = Row(found)
+                row.entity = name
+                for column in entity.shapes:
+                    row[column] = shapely.from_wkb(bytes(row[column]))
+                rows[name].append(row)
+            for column in entity.shapes:
+                distances = connection.execute(
+                    sql.SQL(
+                        "select id, x, y, st_distance({}::geography, st_setsrid(st_makepoint(x, y), 4326)::geography) "
+                        "as meters from {}, unnest(%s::float8[], %s::float8[]) as place (x, y)"
+                    ).format(sql.Identifier(column), table),
+                    ([x for x, _ in places], [y for _, y in places]),
+                )
+                for found in distances:
+                    meters[str(found["id"]), column, (found["x"], found["y"])] = found["meters"]
+    return County(rows, meters)
+
+
+def _dated(name: str) -> bool:
+    return name in ("AreaName", "AreaMembership", "AreaBoundary", "Water")
+
+
+# -- the API -----------------------------------------------------------------------------------------------------------
+
+
+class Plain:
+    """Answers operations by loops over `county`."""
+
+    def __init__(self, sdl: str, county: County) -> None:
+        self.county = county
+        self.schema: GraphQLSchema = build_schema(sdl)
+        for name, type_ in self.schema.type_map.items():
+            if name in ENTITIES:
+                for field_name, definition in type_.fields.items():  # type: ignore[attr-defined]
+                    definition.resolve = functools.partial(self._field, name, field_name)
+        query = self.schema.query_type
+        assert query is not None
+        for root in ("wards", "subCounties", "county", "ward", "subCounty", "wardAt", "nearestWard"):
+            query.fields[root].resolve = getattr(self, f"_{root}")
+
+    def answer(self, document: str, variables: dict[str, Any], operation_name: str | None = None) -> ExecutionResult:
+        return execute_sync(
+            self.schema, parse(document), variable_values=variables, operation_name=operation_name, root_value={}
+        )
+
+    # -- root fields
+
+    def _wards(self, _root: Any, _info: Any, **arguments: Any) -> Any:
+        return self._page("Ward", self.county.rows["Ward"], arguments)
+
+    def _subCounties(self, _root: Any, _info: Any, **arguments: Any) -> Any:
+        return self._page("SubCounty", self.county.rows["SubCounty"], arguments)
+
+    def _county(self, _root: Any, _info: Any) -> Any:
+        return min(self.county.rows["County"], key=lambda row: (row["code"], row.id), default=None)
+
+    def _ward(self, _root: Any, _info: Any, code: str) -> Any:
+        return next((row for row in self.county.rows["Ward"] if row["code"] == code), None)
+
+    def _subCounty(self, _root: Any, _info: Any, code: str) -> Any:
+        return next((row for row in self.county.rows["SubCounty"] if row["code"] == code), None)
+
+    def _wardAt(self, _root: Any, _info: Any, point: Sequence[float]) -> Any:
+        place = shapely.Point(point)
+        holding = [row for row in self.county.rows["Ward"] if row["boundary"].covers(place)]
+        return min(holding, key=lambda row: (row["code"], row.id), default=None)
+
+    def _nearestWard(self, _root: Any, _info: Any, point: Sequence[float]) -> Any:
+        return min(
+            self.county.rows["Ward"], key=lambda row: (self._meters(row, "boundary", point), row.id), default=None
+        )
+
+    # -- fields
+
+    def _field(self, entity: str, name: str, row: Row, _info: Any, **arguments: Any) -> Any:
+        declared = ENTITIES[entity]
+        if name in declared.one:
+            target, column = declared.one[name]
+            return self.county.by_id[target, str(row[column])]
+        if name in declared.many:
+            target, column = declared.many[name]
+            return self._page(target, self.county.related(target, column, row.id), arguments)
+        if (entity, name) == ("Ward", "distanceMeters"):
+            return self._meters(row, "boundary", arguments["from"])
+        if (entity, name) == ("Area", "name"):
+            units = (self.county.by_id.get((unit, row.id)) for unit in ("Ward", "SubCounty", "County"))
+            return next(unit["name"] for unit in units if unit)
+        column = snake(name)
+        value = row[column]
+        if column in declared.shapes:
+            return json.loads(row[f"{column}_json"])
+        if name in ("level", "kind", "figure"):
+            return value.upper()
+        if isinstance(value, uuid.UUID):
+            return str(value)
+        if isinstance(value, Decimal):
+            return float(value)
+        return value.isoformat() if hasattr(value, "isoformat") else value
+
+    def _meters(self, row: Row, column: str, place: Sequence[float]) -> float:
+        return self.county.meters[row.id, column, (float(place[0]), float(place[1]))]
+
+    # -- lists
+
+    def _page(self, entity: str, rows: Iterable[Row], arguments: dict[str, Any]) -> dict[str, Any]:
+        first, last = arguments.get("first"), arguments.get("last")
+        if first is not None and last is not None:
+            raise GraphQLError("first and last")
+        for size in (first, last):
+            if size is not None and not 0 <= size <= 5000:
+                raise GraphQLError("size")
+        where = arguments.get("where") or {}
+        listed = [row for row in rows if self.holds(entity, row, where)]
+        before_ = functools.cmp_to_key(functools.partial(self._compare, self._keys(entity, arguments.get("orderBy"))))
+        listed.sort(key=before_)
+        page = listed
+        for name in ("after", "before"):
+            cursor = arguments.get(name)
+            if cursor is not None:
+                at = before_(self.county.by_id[entity, id_in(cursor, {row.id for row in self.county.rows[entity]})])
+                page = [row for row in page if (before_(row) > at if name == "after" else before_(row) < at)]
+        rest = page
+        page = page[len(page) - min(last, len(page)) :] if last is not None else page[: 50 if first is None else first]
+        preceding, following = self._around(listed, rest, page, arguments, before_)
+        ends = (CURSOR + page[0].id, CURSOR + page[-1].id) if page else (None, None)
+        return {
+            "totalCount": len(listed),
+            "nodes": page,
+            "edges": [{"cursor": CURSOR + row.id, "node": row} for row in page],
+            "pageInfo": {
+                "hasNextPage": following,
+                "hasPreviousPage": preceding,
+                "startCursor": ends[0],
+                "endCursor": ends[1],
+            },
+        }
+
+    def _around(
+        self, listed: list[Row], rest: list[Row], page: list[Row], arguments: dict[str, Any], key: Any
+    ) -> tuple[bool, bool]:
+        """Whether rows of the list stand before the page, and after it."""
+        if page:
+            return key(listed[0]) < key(page[0]), key(listed[-1]) > key(page[-1])
+        # An empty page stands where its cursors and its direction say.
+        preceding = following = False
+        if rest:  # a page of no rows
+            preceding, following = (True, False) if arguments.get("last") is not None else (False, True)
+        ids = {row.id for row in self.county.rows[listed[0].entity]} if listed else set()
+        for name in ("after", "before"):
+            cursor = arguments.get(name)
+            if cursor is not None and listed:
+                at = key(self.county.by_id[listed[0].entity, id_in(cursor, ids)])
+                if name == "after":
+                    preceding = preceding or any(not key(row) > at for row in listed)
+                else:
+                    following = following or any(not key(row) < at for row in listed)
+        return preceding, following
+
+    def _keys(self, entity: str, order_by: list[dict[str, Any]] | None) -> list[tuple[Any, bool]]:
+        """Functions from a row to a value, and whether it falls."""
+        keys: list[tuple[Any, bool]] = []
+        named = set()
+        for item in order_by or ():
+            ((name, direction),) = item.items()
+            named.add(name)
+            column = snake(name)
+            if isinstance(direction, dict):
+                place = direction["distance"]["from"]
+                keys.append((functools.partial(self._meters, column=column, place=place), False))
+            else:
+                keys.append((functools.partial(_column, column), direction == "DESC"))
+        if not keys:
+            keys = [(functools.partial(_column, column), False) for column in ENTITIES[entity].order]
+        if "id" not in named:
+            keys.append((functools.partial(_column, "id"), False))
+        return keys
+
+    @staticmethod
+    def _compare(keys: list[tuple[Any, bool]], one: Row, other: Row) -> int:
+        """Missing values are the greatest: last in a rising order, first in a falling one."""
+        for key, falls in keys:
+            left, right = key(one), key(other)
+            if left == right:
+                continue
+            greater = left is None or (right is not None and left > right)
+            return 1 if greater is not falls else -1
+        return 0
+
+    # -- conditions
+
+    def holds(self, entity: str, row: Row, where: dict[str, Any]) -> bool:
+        """Whether a row fulfils a filter."""
+        return all(self._holds(entity, row, name, value) for name, value in where.items())
+
+    def _holds(self, entity: str, row: Row, name: str, value: Any) -> bool:
+        declared = ENTITIES[entity]
+        if name == "and":
+            return all(self.holds(entity, row, each) for each in value)
+        if name == "or":
+            return any(self.holds(entity, row, each) for each in value)
+        if name == "not":
+            return not self.holds(entity, row, value)
+        if name in declared.one:
+            target, column = declared.one[name]
+            return self.holds(target, self.county.by_id[target, str(row[column])], value)
+        if name in declared.many:
+            target, column = declared.many[name]
+            others = self.county.related(target, column, row.id)
+            for quantifier, inner in value.items():
+                found = [self.holds(target, other, inner) for other in others]
+                if not {"some": any(found), "every": all(found), "none": not any(found)}[quantifier]:
+                    return False
+            return True
+        column = snake(name)
+        if column in declared.shapes:
+            return all(self._spatial(row, column, operator, given) for operator, given in value.items())
+        if name == "aliases":
+            return all(_texts(row[column], operator, given) for operator, given in value.items())
+        enum = name in ("level", "kind", "figure")
+        return all(_scalar(row[column], operator, given, enum) for operator, given in value.items())
+
+    def _spatial(self, row: Row, column: str, operator: str, value: Any) -> bool:
+        drawn = row[column]
+        match operator:
+            case "isNull":
+                return (drawn is None) is value
+            case "bbox":
+                return bool(drawn.intersects(box_of(*value)))
+            case "within":
+                return bool(drawn.covered_by(shape(value)))
+            case "intersects":
+                return bool(drawn.intersects(shape(value)))
+            case "near":
+                return self._meters(row, column, value["point"]) <= value["meters"]
+        raise AssertionError(operator)
+
+
+def box_of(west: float, south: float, east: float, north: float) -> shapely.Geometry:
+    """A box; without width or height it is a line or a point."""
+    corners = [(west, south), (east, north)]
+    if west == east or south == north:
+        return shapely.Point(corners[0]) if corners[0] == corners[1] else shapely.LineString(corners)
+    return box(west, south, east, north)
+
+
+def _column(column: str, row: Row) -> Any:
+    return row[column]
+
+
+def _scalar(value: Any, operator: str, given: Any, enum: bool) -> bool:
+    if operator == "isNull":
+        return (value is None) is given
+    if operator in ("in", "notIn"):
+        found = value is not None and any(value == _like(value, each, enum) for each in given)
+        return found if operator == "in" else not found
+    if value is None:
+        return operator == "ne"
+    given = _like(value, given, enum)
+    match operator:
+        case "eq":
+            return bool(value == given)
+        case "ne":
+            return bool(value != given)
+        case "lt":
+            return bool(value < given)
+        case "lte":
+            return bool(value <= given)
+        case "gt":
+            return bool(value > given)
+        case "gte":
+            return bool(value >= given)
+        case "contains":
+            return given.lower() in value.lower()
+        case "startsWith":
+            return bool(value.lower().startswith(given.lower()))
+    raise AssertionError(operator)
+
+
+def _like(value: Any, given: Any, enum: bool) -> Any:
+    """What a filter gives, as a value of the column's kind."""
+    if enum:
+        return given.lower()
+    if isinstance(value, uuid.UUID):
+        return uuid.UUID(given)
+    if isinstance(value, Decimal):
+        return Decimal(repr(given))
+    if hasattr(value, "isoformat"):
+        return type(value).fromisoformat(given)
+    return given
+
+
+def _texts(values: list[str], operator: str, given: str) -> bool:
+    if operator == "has":
+        return any(value.lower() == given.lower() for value in values)
+    return any(given.lower() in value.lower() for value in values)
+
+
+def snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+def id_in(cursor: str, ids: set[str]) -> str:
+    """The id of the row that a cursor of the hub speaks of: all that the plain side knows about cursors."""
+    return next((part for part in json.loads(base64.b64decode(cursor)) if part in ids), "")
