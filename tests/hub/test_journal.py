@@ -68,29 +68,29 @@ create table things (
   secret text,
   version integer not null default 1
 );
-create table callers (id uuid primary key default public.uuidv7(), name text, phone text, ward_id uuid);
+create table tellers (id uuid primary key default public.uuidv7(), name text, phone text, ward_id uuid);
 call guard_table('things');
-call guard_table('callers');
+call guard_table('tellers');
 call journal_table(
   'things', areas => 'array[it.ward_id]', audience => 'things', left_out => '{secret, version}',
   occurred => 'occurred_at', stated => 'stated_at'
 );
-call journal_table('callers', areas => 'array[it.ward_id]', audience => 'callers');
+call journal_table('tellers', areas => 'array[it.ward_id]', audience => 'tellers');
 """
 
 TRIED = Access(
     nouns={
         **ACCESS.nouns,
         "things": Noun(("things",), area="ward_id"),
-        "callers": Noun(("callers",), area="ward_id"),
+        "tellers": Noun(("tellers",), area="ward_id"),
     },
     roles={
         **ACCESS.roles,
         "ward": Role(Scope.AREA, {"things": Right(Reach.AREA, Reach.AREA)}, hears={"things": Reach.AREA}),
         "desk": Role(
             Scope.COUNTY,
-            {"things": Right(Reach.COUNTY, Reach.COUNTY), "callers": Right(Reach.COUNTY, Reach.COUNTY)},
-            hears={"things": Reach.COUNTY, "callers": Reach.AREA},
+            {"things": Right(Reach.COUNTY, Reach.COUNTY), "tellers": Right(Reach.COUNTY, Reach.COUNTY)},
+            hears={"things": Reach.COUNTY, "tellers": Reach.AREA},
         ),
         "auditor": Role(Scope.COUNTY, hears={EVERYTHING: Reach.COUNTY}),
     },
@@ -942,7 +942,7 @@ def heard(copies: Callable[[], AbstractContextManager[County]]) -> Iterator[tupl
             add(owner, "west", WEST)
             moved = add(owner, "moved", EAST)
             owner.execute("update things set ward_id = %s where id = %s", (WEST, moved))
-            owner.execute("insert into callers (name, ward_id) values ('c east', %s), ('c west', %s)", (EAST, WEST))
+            owner.execute("insert into tellers (name, ward_id) values ('c east', %s), ('c west', %s)", (EAST, WEST))
         seal(county)
         with psycopg.connect(county.owner_url) as owner:
             yield county, one(owner, "select epoch from epochs")
@@ -1035,30 +1035,30 @@ def test_a_position_is_read_as_it_was_written() -> None:
 async def test_a_person_is_forgotten_and_the_chain_still_proves(own_county: County) -> None:
     canary = "Achieng Canary"
     with psycopg.connect(own_county.owner_url, autocommit=True) as connection:
-        id_ = one(connection, "insert into callers (name, ward_id) values (%s, %s) returning id", canary, EAST)
-        connection.execute("update callers set phone = '0700 canary' where id = %s", (id_,))
+        id_ = one(connection, "insert into tellers (name, ward_id) values (%s, %s) returning id", canary, EAST)
+        connection.execute("update tellers set phone = '0700 canary' where id = %s", (id_,))
         other = add(connection, "stays")
         seal(own_county)
         as_service = await asyncpg.connect(own_county.login_url, server_settings={"role": "hub_service"})
         try:
             with pytest.raises(asyncpg.InvalidParameterValueError, match="must name columns that the journal holds"):
-                await erase(as_service, "callers", id_, {"nickname": None})
-            assert await erase(as_service, "callers", id_, {"name": "erased", "phone": None}) == 2
+                await erase(as_service, "tellers", id_, {"nickname": None})
+            assert await erase(as_service, "tellers", id_, {"name": "erased", "phone": None}) == 2
         finally:
             await as_service.close()
         assert verify(own_county.owner_url) == Proof(3, 2, ())
         seal(own_county)
         everything = " ".join(
-            rows(connection, "select j::text from journal j") + rows(connection, "select c::text from callers c")
+            rows(connection, "select j::text from journal j") + rows(connection, "select c::text from tellers c")
         )
         assert "anary" not in everything
-        assert rows(connection, "select name, phone, ward_id from callers where id = %s", id_) == [
+        assert rows(connection, "select name, phone, ward_id from tellers where id = %s", id_) == [
             ("erased", None, EAST)
         ]
         # Life goes on, and what comes later may be forgotten again.
-        connection.execute("update callers set ward_id = %s where id = %s", (WEST, id_))
-        assert rows(connection, "select differences('callers')") == []
-        assert one(connection, "select erase('callers', %s, '{}')", id_) == 2
+        connection.execute("update tellers set ward_id = %s where id = %s", (WEST, id_))
+        assert rows(connection, "select differences('tellers')") == []
+        assert one(connection, "select erase('tellers', %s, '{}')", id_) == 2
         seal(own_county)
         assert verify(own_county.owner_url) == Proof(6, 4, ())
         assert rows(connection, "select op, salt is null from journal where object_id = %s order by entry", id_) == [
@@ -1076,7 +1076,7 @@ def test_nobody_else_erases(county: County, scope: Scope) -> None:
     with psycopg.connect(county.login_url) as login:
         login.execute(f"set role {scope}".encode())
         with pytest.raises(errors.InsufficientPrivilege):
-            login.execute("select erase('callers', gen_random_uuid(), '{}')")
+            login.execute("select erase('tellers', gen_random_uuid(), '{}')")
 
 
 # -- proving -----------------------------------------------------------------------------------------------------------
