@@ -196,6 +196,43 @@ async def asked_of_both(document: str, variables: dict[str, Any], name: str | No
     return said
 
 
+FOUND = {
+    "a yes or no that equals": "{ wards { nodes { memberships(where: { accepted: { eq: false } }) { totalCount } } } }",
+    "a kind that equals, one that does not": (
+        "{ wards { nodes { a: names(where: { kind: { eq: ALIAS } }) { nodes { name } } "
+        "b: names(where: { kind: { ne: ALIAS } }) { nodes { name } } } } }"
+    ),
+    "a decimal that equals": "{ wards(where: { figures: { some: { value: { in: [1.9, 38.3] } } } }) { nodes { code } } }",
+    "a box without height": "{ wards(where: { boundary: { bbox: [34.5, -0.1, 34.9, -0.1] } }) { totalCount } }",
+    "a box of one place": "{ wards(where: { boundary: { bbox: [34.75, -0.1, 34.75, -0.1] } }) { totalCount } }",
+    "a condition on what may be missing, denied": (
+        "{ wards(where: { not: { generalisedMeters: { gt: 100 } } }) { totalCount nodes { generalisedMeters } } }"
+    ),
+}
+"""What random operations found, or might find too seldom."""
+
+
+@pytest.mark.parametrize("name", FOUND)
+async def test_an_operation_that_was_answered_wrongly_once(seasoned_hub: Hub, plain: Plain, name: str) -> None:
+    await asked_of_both(FOUND[name], {}, None, seasoned_hub, plain)
+
+
+async def test_a_box_ends_at_its_sides(seasoned_hub: Hub, plain: Plain) -> None:
+    """Not half a metre farther, as the boxes of the index do."""
+    query = "query($box: BBox!) { wards(where: { labelPoint: { bbox: $box } }) { nodes { code } } }"
+    for row in plain.county.rows["Ward"][:12]:
+        x, y = row["label_point"].x, row["label_point"].y
+        for shift in (1e-7, 1e-6):
+            for box in (
+                (x + shift, y - 0.1, x + 0.1, y + 0.1),
+                (x - 0.1, y - 0.1, x - shift, y + 0.1),
+                (x - 0.1, y + shift, x + 0.1, y + 0.1),
+                (x - 0.1, y - 0.1, x + 0.1, y - shift),
+                (x, y, x, y),
+            ):
+                await asked_of_both(query, {"box": list(box)}, None, seasoned_hub, plain)
+
+
 # -- pages -------------------------------------------------------------------------------------------------------------
 
 LISTS = {
