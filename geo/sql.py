@@ -50,7 +50,7 @@ def from_wkb(data: Expression) -> Expression:
 
 
 def overlaps(shape: Expression, other: Expression) -> Expression:
-    """Whether the bounding boxes overlap: exact for points, and what the GiST index answers."""
+    """Whether the bounding boxes overlap: what the GiST index answers, in single precision (half a metre here)."""
     return shape.op("&&", is_comparison=True)(other)
 
 

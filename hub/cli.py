@@ -89,7 +89,8 @@ def up() -> None:
                     ending.cluster.create_database()
             settings = _with_url(settings, ending.cluster)
             _migrate(settings, ending.cluster, ending.preparing)
-            _welcome(settings, address_of(listener))
+            with ending.preparing():
+                _welcome(settings, address_of(listener))
             code = _serve(settings, listener, ending)
         finally:
             if ending.cluster is not None:
