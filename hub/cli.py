@@ -89,8 +89,7 @@ def up() -> None:
                     ending.cluster.create_database()
             settings = _with_url(settings, ending.cluster)
             _migrate(settings, ending.cluster, ending.preparing)
-            with ending.preparing():
-                _welcome(settings, address_of(listener))
+            _welcome(settings, address_of(listener), ending.preparing)
             code = _serve(settings, listener, ending)
         finally:
             if ending.cluster is not None:
@@ -351,13 +350,14 @@ def _anchored(settings: Settings, file: Path) -> bool:
     return not flaws
 
 
-def _welcome(settings: Settings, address: str) -> None:
+def _welcome(settings: Settings, address: str, during: Callable[[], AbstractContextManager[None]]) -> None:
     """The one-time link of the first start, for as long as nobody can administer the hub. No password is a default."""
     from hub.users import first_link
 
     login = settings.database.database_url
     assert login is not None
-    made = first_link(login, address, settings.sign_in.link_hours)
+    with during():
+        made = first_link(login, address, settings.sign_in.link_hours)
     if made is not None:
         say(f"Nobody administers this hub yet. Open this link once to become its administrator:\n  {made}")
 
