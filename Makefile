@@ -1,6 +1,6 @@
-# Two commands: `make up` starts the hub, `make test` tests it. Everything else stands in hub/bootstrap.py.
+# `make up` starts the hub, `make test` tests it, `make prove` breaks it and counts. All of it stands in hub/bootstrap.py.
 
-.PHONY: help up test lint clean
+.PHONY: help up test prove lint clean
 
 help:
 	@python3 hub/bootstrap.py help
@@ -10,6 +10,9 @@ up:
 
 test:
 	@python3 hub/bootstrap.py test $(ARGS)
+
+prove:
+	@python3 hub/bootstrap.py prove $(ARGS)
 
 lint:
 	@python3 hub/bootstrap.py lint

@@ -14,13 +14,17 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from hub import graphql, health, pages, sign_in
+from hub import events, graphql, health, pages, sign_in, websocket
 from hub.database.session import Sessions
 from hub.identity.sign_ins import Identity
+from hub.identity.stays import Stays
 from hub.journal import Sealer
+from hub.live import Live, Stream
+from hub.photos import door as photos
 from hub.settings import Settings
+from schema.api import schema
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -29,19 +33,23 @@ def create_app(settings: Settings) -> Starlette:
     if url is None:
         raise ValueError("settings.database.database_url is missing: say which database the hub serves")
     sessions = Sessions(url, settings.database)
+    stream = Stream(url, sessions, schema.journalled)
+    live = Live(sessions, stream, turns=settings.database.pool_size // 2)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await sessions.open()
-        sealing = asyncio.create_task(Sealer(url).run())
+        chores = [asyncio.create_task(Sealer(url).run()), asyncio.create_task(stream.run())]
         # What was loaded stays: without it in the collector's sight its pauses are short.
         gc.collect()
         gc.freeze()
         yield
         app.state.readiness.draining = True
-        sealing.cancel()
-        with suppress(asyncio.CancelledError):
-            await sealing
+        await live.drain()
+        for chore in chores:
+            chore.cancel()
+            with suppress(asyncio.CancelledError):
+                await chore
         await sessions.close()
 
     app = Starlette(
@@ -57,6 +65,9 @@ def create_app(settings: Settings) -> Starlette:
     app.state.settings = settings
     app.state.sessions = sessions
     app.state.identity = Identity(sessions, settings.sign_in)
+    app.state.stays = Stays(app.state.identity)
+    app.state.live = live
+    app.state.photos = photos.Desk(settings.photos)
     app.state.readiness = health.Readiness(sessions, url)
     return app
 
@@ -65,10 +76,12 @@ def routes(settings: Settings) -> list[BaseRoute]:
     """Every path that the hub answers."""
     return [
         Route("/graphql", _graphql, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", websocket.connect),
         Route("/graphql/sql", graphql.statement, methods=["POST"]),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
         *sign_in.routes(),
+        *photos.routes(),
         *pages.routes(settings),
     ]
 
@@ -76,7 +89,8 @@ def routes(settings: Settings) -> list[BaseRoute]:
 async def _graphql(request: Request) -> Response:
     """A browser that comes by GET sees the query editor; operations come by POST only."""
     if request.method == "POST":
-        return await graphql.answer(request)
+        wants_events = events.MEDIA in request.headers.get("accept", "")
+        return await (events.answer(request) if wants_events else graphql.answer(request))
     if "query" in request.query_params or "text/html" not in request.headers.get("accept", ""):
         return JSONResponse(
             {"errors": [{"message": "Send operations by POST.", "extensions": {"code": "BAD_USER_INPUT"}}]},

@@ -41,6 +41,7 @@ BROWSERS = ("chromium", "google-chrome", "google-chrome-stable", "chromium-brows
 
 HELP = """make up                start the hub; installs what is missing first
 make test              run every test; ARGS="-k wards" passes options to pytest
+make prove             break the hub on purpose for three minutes and count what it kept; ARGS="--seed N" repeats
 make lint              ruff, import-linter and mypy alone
 make clean             remove what the two commands made, except the data
 make help              this text
@@ -60,6 +61,9 @@ def main(command: str, arguments: list[str]) -> int:
         elif command == "test":
             prepare(for_tests=True)
             return test(arguments)
+        elif command == "prove":
+            prepare(for_tests=True, browser=False)
+            become("python", "-m", "tests.faults.prove", *arguments)
         elif command == "lint":
             prepare(for_tests=True, browser=False)
             return 0 if lint() else 1

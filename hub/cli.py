@@ -58,7 +58,8 @@ def main() -> None:
 
 
 @main.command()
-def up() -> None:
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that answer, instead of HUB_WORKERS.")
+def up(workers: int | None) -> None:
     """Start everything: database, migrations, county, server.
 
     The database is a private PostGIS in a folder of the hub (HUB_HOME), unless HUB_DATABASE_URL names one of your
@@ -72,7 +73,7 @@ def up() -> None:
     """
     from hub.serving import Ending, address_of, listen
 
-    settings = _settings()
+    settings = _with_workers(_settings(), workers)
     code = 0
     with Ending(say).caught() as ending, _sentences():
         try:
@@ -98,19 +99,21 @@ def up() -> None:
 
 
 @main.command()
-def serve() -> None:
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that answer, instead of HUB_WORKERS.")
+def serve(workers: int | None) -> None:
     """Start the server alone, against a database that runs.
 
     That is HUB_DATABASE_URL, or the private database that `hub up` started from this folder: a second server beside
     the first needs a HUB_PORT of its own. It migrates nothing.
 
     \b
-    Example:
+    Examples:
       HUB_PORT=8001 hub serve
+      HUB_PORT=8001 hub serve --workers 2
     """
     from hub.serving import Ending, listen
 
-    settings = _settings()
+    settings = _with_workers(_settings(), workers)
     code = 0
     with Ending(say).caught() as ending, _sentences():
         listener = listen(settings.server.host, settings.server.port)
@@ -363,10 +366,38 @@ def _welcome(settings: Settings, address: str, during: Callable[[], AbstractCont
 
 
 def _serve(settings: Settings, listener: Any, ending: Any) -> int:
-    from hub.app import create_app
-    from hub.serving import serve
+    if settings.server.workers > 1:
+        from hub.supervising import supervise
 
-    return serve(create_app(settings), settings.server, listener, say, ending)
+        return supervise(settings, listener, say, ending)
+    from hub.app import create_app
+    from hub.serving import address_of, serve
+
+    return serve(
+        create_app(settings),
+        settings.server,
+        listener,
+        ready=lambda: say(f"Kisumu hub: {address_of(listener)}"),
+        ending=ending,
+    )
+
+
+def _with_workers(settings: Settings, workers: int | None) -> Settings:
+    """As the command line says, and no more than the private database has room for."""
+    if workers is not None:
+        server = settings.server.model_copy(update={"workers": workers})
+        settings = Settings(server, settings.database, settings.limits, settings.sign_in)
+    if settings.database.database_url is None and settings.server.workers > 1:
+        from hub.database.embedded import SETTINGS
+        from hub.supervising import connections_of
+
+        wanted, there = connections_of(settings), int(SETTINGS["max_connections"]) - 5
+        if wanted > there:
+            raise Refusal(
+                f"HUB_WORKERS={settings.server.workers} with HUB_POOL_SIZE={settings.database.pool_size} may take "
+                f"{wanted} connections, and the private database has room for {there}: lower one of them."
+            )
+    return settings
 
 
 def _address(settings: Settings) -> str:

@@ -26,7 +26,7 @@ from hub.settings import Limits, Settings
 from hub.sql import readable
 from schema.api import schema
 from schema.compiler.execution import Raw
-from schema.errors import ANSWERS, STATUS, BadUserInput, HubError, Internal
+from schema.errors import ANSWERS, STATUS, BadUserInput, Forbidden, HubError, Internal
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ class Context:
     steps: dict[str, float] = field(default_factory=dict)
 
     def change(self) -> AbstractAsyncContextManager[Transaction]:
+        if self.caller.seen_by:
+            raise Forbidden("You are looking at what others see: be yourself again to change something.")
         return self.sessions.change(self.caller)
 
     async def fetch_json(self, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
@@ -101,24 +103,13 @@ async def answer(request: Request) -> Response:
     begun = perf_counter()
     settings: Settings = request.app.state.settings
     try:
-        asked = await read_body(request, settings.limits)
+        asked, visit = await read_request(request)
     except Refused as refusal:
         return refusal.response
-    try:
-        visit = await visit_of(request)
     except HubError as error:
         return turned_away(error)
     context = Context(settings.limits, visit.caller, request.app.state.sessions, visit)
-    try:
-        result = await schema.execute(
-            asked.query,
-            variable_values=asked.variables,
-            context_value=context,
-            operation_name=asked.operation_name,
-        )
-        data, errors = result.data, [as_answer(error) for error in result.errors or ()]
-    except (CannotGetOperationTypeError, InvalidOperationTypeError):
-        data, errors = None, [as_answer(BadUserInput("operationName: say which of the document's operations is meant"))]
+    data, errors = await execute(asked, context)
     status = STATUS[errors[0]["extensions"]["code"]] if data is None and errors else 200
     response = Response(encode(data, errors), status, media_type="application/json")
     response.headers["cache-control"] = "no-store"
@@ -132,8 +123,29 @@ async def answer(request: Request) -> Response:
     return response
 
 
-def turned_away(error: HubError) -> Response:
-    """The answer to a request whose caller is in doubt: nothing of it was run."""
+async def read_request(request: Request) -> tuple[Asked, Visit]:
+    """What is asked, and by whom. Raises Refused or HubError."""
+    settings: Settings = request.app.state.settings
+    asked = await read_body(request, settings.limits)
+    return asked, await visit_of(request)
+
+
+async def execute(asked: Asked, context: Context) -> tuple[Any, list[dict[str, Any]]]:
+    """Data and errors of a query or a mutation, whichever door it came by."""
+    try:
+        result = await schema.execute(
+            asked.query,
+            variable_values=asked.variables,
+            context_value=context,
+            operation_name=asked.operation_name,
+        )
+    except (CannotGetOperationTypeError, InvalidOperationTypeError):
+        return None, [as_answer(BadUserInput("operationName: say which of the document's operations is meant"))]
+    return result.data, [as_answer(error) for error in result.errors or ()]
+
+
+def turned_away(error: HubError | GraphQLError) -> Response:
+    """The answer to a request of which nothing was run: its caller is in doubt, or it is refused as it stands."""
     told = as_answer(error)
     status = STATUS[told["extensions"]["code"]]
     response = JSONResponse({"data": None, "errors": [told]}, status, {"cache-control": "no-store"})
@@ -186,13 +198,18 @@ async def read_body(request: Request, limits: Limits) -> Asked:
     except ClientDisconnect as error:
         raise Refused(400, "The request ended before its body did.") from error
     try:
-        parsed = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        parsed = read_json(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise Refused(400, f"The body is no JSON: {error}") from error
     if isinstance(parsed, list):
         raise Refused(400, "One operation a request: a list of them is not taken.")
     if not isinstance(parsed, dict):
         raise Refused(400, "The body must be a JSON object with query, variables and operationName.")
+    return read_operation(parsed)
+
+
+def read_operation(parsed: dict[str, Any]) -> Asked:
+    """What is asked in a request's JSON, or in the payload of a websocket's `subscribe`."""
     query, variables, name = parsed.get("query"), parsed.get("variables"), parsed.get("operationName")
     if not isinstance(query, str) or not query.strip():
         raise Refused(400, "query is missing: send the operation's text.")
@@ -201,6 +218,11 @@ async def read_body(request: Request, limits: Limits) -> Asked:
     if name is not None and not isinstance(name, str):
         raise Refused(400, "operationName must be a text.")
     return Asked(query, variables, name or None)
+
+
+def read_json(text: str) -> Any:
+    """JSON as the specification has it: NaN and Infinity are none. Raises ValueError, or RecursionError for a bomb."""
+    return json.loads(text, parse_constant=_no_constant)
 
 
 def _no_constant(name: str) -> Any:

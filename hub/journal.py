@@ -42,7 +42,7 @@ _SEALER_LOCK = 0x7365_616C_6572  # "sealer": held by the one worker that seals
 _MOST = 20_000
 _CALM_SECONDS = 1.0
 
-_AWAY = (
+AWAY = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     # What asyncpg says of a connection that the server ended while nothing was asked.
@@ -50,6 +50,7 @@ _AWAY = (
     OSError,
     TimeoutError,
 )
+"""What a connection of its own may meet while the database is away."""
 
 
 class Sealer:
@@ -87,7 +88,7 @@ class Sealer:
                 await self._hold(connection)
                 failures = 0
                 await self._seal(connection)
-            except _AWAY as error:
+            except AWAY as error:
                 failures += 1
                 # A restart is no news; what lasts is.
                 level = logging.WARNING if failures in {3, 30} or failures % 300 == 0 else logging.DEBUG
@@ -96,7 +97,7 @@ class Sealer:
                 self.sealing = False
                 if connection is not None:
                     # The lock goes with the connection, also where nobody answers any more.
-                    with suppress(*_AWAY):
+                    with suppress(*AWAY):
                         await connection.close(timeout=1)
                     connection.terminate()
             await asyncio.sleep(min(0.05 * 2 ** min(failures, 6), 2) * uniform(0.5, 1))  # noqa: S311
@@ -140,7 +141,8 @@ class Sealer:
                 pause = min(pause * 1.5, self._idle)
             with suppress(TimeoutError):
                 # Behind a transaction that stays open each look costs more: let it take half of the time at most.
-                await asyncio.wait_for(self._woken.wait(), max(pause, took))
+                async with asyncio.timeout(max(pause, took)):
+                    await self._woken.wait()
 
 
 # -- reading on --------------------------------------------------------------------------------------------------------
@@ -159,7 +161,7 @@ class Position:
     @classmethod
     def read(cls, written: str) -> Position:
         epoch, _, cursor = written.partition(":")
-        if len(written) > 64 or not cursor.isascii() or not cursor.isdecimal():
+        if len(written) > 64 or not cursor.isascii() or not cursor.isdecimal() or int(cursor) >= 1 << 63:
             raise BadUserInput("This is no cursor: take the one that came with the last event.")
         try:
             return cls(UUID(epoch), int(cursor))

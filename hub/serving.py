@@ -1,4 +1,7 @@
-"""One process serves: the socket it listens on, the signals that end it, and the server between them."""
+"""One process serves: the socket it listens on, the signals that end it, and the server between them.
+
+Several processes on one socket: hub/supervising.py.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
@@ -18,16 +21,23 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.applications import Starlette
 
     from hub.database.embedded import Cluster
     from hub.settings import Server
+    from hub.supervising import Supervisor
 
 LARGEST_FRAME = 64 * 1024
 """A GraphQL operation over a websocket is a document of at most 16 KiB and its variables."""
 
 PING_SECONDS = 20
 """A half-open websocket is gone after two of these."""
+
+STALLED_SECONDS = 45
+"""How long a client may take none of what was sent before its connection is dropped."""
+
+TICKS_A_PULSE = 10
+"""uvicorn ticks ten times a second, in the loop that answers: while it does not turn, there is no pulse."""
 
 
 class CannotListen(RuntimeError):
@@ -55,6 +65,10 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Connections inherit it: one whose client takes nothing any more is dropped by the system. The server
+            # itself would wait for ever until its last bytes are gone.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_SECONDS * 1000)
         listener.bind(address)
         listener.listen(2048)
     except OSError as error:
@@ -130,9 +144,10 @@ class Ending:
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+        self.say = say
         self._asked = 0
         self.server: uvicorn.Server | None = None
+        self.supervisor: Supervisor | None = None
         self.cluster: Cluster | None = None
 
     @contextmanager
@@ -164,11 +179,13 @@ class Ending:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked += 1
         if self._asked == 1:
-            self._say("Stopping; once more stops at once.")
+            self.say("Stopping; once more stops at once.")
         process = self.cluster.process if self.cluster is not None else None
         if self.server is not None:
             self.server.force_exit = self._asked > 1
             self.server.should_exit = True
+        elif self.supervisor is not None:
+            self.supervisor.ask(self._asked)
         elif process is not None and self._asked <= 2:
             logging.disable()  # drivers would log the loss of their connections
             # Fast, then immediate: either ends a migration at once, and the next start knows what was done.
@@ -184,10 +201,19 @@ class Ending:
 class _Server(uvicorn.Server):
     """uvicorn that leaves signals to the hub, says when it answers, and notices when its database is gone."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], cluster: Cluster | None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ready: Callable[[], None],
+        drain: Callable[[], Awaitable[None]],
+        cluster: Cluster | None,
+        pulse: Callable[[], None] | None,
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._drain = drain
         self._cluster = cluster
+        self._pulse = pulse
         self.database_died = False
 
     def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]
@@ -197,35 +223,60 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if not self.force_exit:
+            await self._drain()  # before uvicorn closes every websocket without a word
+        await super().shutdown(sockets)
+
     async def on_tick(self, counter: int) -> bool:
         process = self._cluster.process if self._cluster else None
         if process is not None and process.poll() is not None:
             self.database_died = self.should_exit = True
+        if self._pulse is not None and counter % TICKS_A_PULSE == 0:
+            self._pulse()
         return await super().on_tick(counter)
 
 
-def serve(app: ASGIApp, settings: Server, listener: socket.socket, say: Callable[[str], None], ending: Ending) -> int:
-    """Answer until told to stop; the exit code of the command. Ends with 1 when it could not serve or go on."""
+def configured(app: Starlette, settings: Server) -> uvicorn.Config:
+    """How the server behaves, whoever runs it."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=LARGEST_FRAME,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        ws_per_message_deflate=False,  # events are small, and each socket would hold its own compressor
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,  # it would hold query strings
+        proxy_headers=False,  # nobody may choose the address that we see them from
+        server_header=False,
+        limit_concurrency=settings.max_connections,
+        timeout_graceful_shutdown=settings.drain_seconds,
+    )
+
+
+def serve(
+    app: Starlette,
+    settings: Server,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    ending: Ending,
+    pulse: Callable[[], None] | None = None,
+) -> int:
+    """Answer until told to stop; the exit code of the command. Ends with 1 when it could not serve or go on.
+
+    `ready` is called when it answers, `pulse` about once a second while it does.
+    """
     server = _Server(
-        uvicorn.Config(
-            app,
-            loop="uvloop",
-            http="httptools",
-            ws="websockets-sansio",
-            ws_max_size=LARGEST_FRAME,
-            ws_ping_interval=PING_SECONDS,
-            ws_ping_timeout=PING_SECONDS,
-            lifespan="on",
-            log_config=None,
-            log_level="warning",
-            access_log=False,  # it would hold query strings
-            proxy_headers=False,  # nobody may choose the address that we see them from
-            server_header=False,
-            limit_concurrency=settings.max_connections,
-            timeout_graceful_shutdown=settings.drain_seconds,
-        ),
-        ready=lambda: say(f"Kisumu hub: {address_of(listener)}"),
+        configured(app, settings),
+        ready=ready,
+        drain=app.state.live.drain,
         cluster=ending.cluster,
+        pulse=pulse,
     )
     ending.check()
     ending.server = server
@@ -236,6 +287,6 @@ def serve(app: ASGIApp, settings: Server, listener: socket.socket, say: Callable
     finally:
         ending.server = None
     if server.database_died and ending.cluster is not None:
-        say(f"PostgreSQL ended by itself, so the hub stops. Its last lines:\n{ending.cluster.last_lines()}")
+        ending.say(f"PostgreSQL ended by itself, so the hub stops. Its last lines:\n{ending.cluster.last_lines()}")
         return 1
     return 0

@@ -55,8 +55,17 @@ class Server(_Concern):
         default=("127.0.0.1", "localhost", "[::1]"),
         description="Host names that requests may name, separated by commas; others are refused with 400.",
     )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that answer, about one for each core. From 2 on, one that dies or stands still for 10 s "
+        "is replaced.",
+    )
     max_connections: int = Field(
-        default=1000, ge=1, description="Most connections at a time, open map pages included; further ones get 503."
+        default=1000,
+        ge=1,
+        description="Most connections at a time for each worker, open map pages included; further ones get 503.",
     )
     drain_seconds: int = Field(
         default=10,
@@ -101,7 +110,9 @@ class Database(_Concern):
         description="`postgresql://…` of a role that may migrate (a superuser, or the database's owner with PostGIS "
         "installed). Only `hub migrate` and `hub up` read it, and only beside HUB_DATABASE_URL.",
     )
-    pool_size: int = Field(default=4, ge=1, le=100, description="Connections that the hub keeps open to the database.")
+    pool_size: int = Field(
+        default=4, ge=1, le=100, description="Connections to the database that each worker keeps open."
+    )
     statement_seconds: float = Field(
         default=10, gt=0, le=600, description="Longest time that one statement may run, in seconds."
     )
@@ -163,6 +174,32 @@ class Limits(_Concern):
     max_in_list: int = Field(default=1000, ge=1, description="Longest list for `in` and `notIn`.")
 
 
+class Photos(_Concern):
+    """What a photo of an incident may be, and how much of a worker's time it may take."""
+
+    max_photo_bytes: int = Field(
+        default=10 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="Largest photo that is taken, in bytes."
+    )
+    max_photo_megapixels: int = Field(
+        default=50, ge=1, le=50, description="Most pixels that a photo may have, in millions; WebP at most 25."
+    )
+    photos_at_once: int = Field(
+        default=2, ge=1, le=64, description="Photos that one worker makes ready at a time, each with up to 512 MB."
+    )
+    photo_seconds: float = Field(
+        default=10, gt=0, le=60, description="Longest time that making a photo ready may take, in seconds."
+    )
+    photo_wait_seconds: float = Field(
+        default=5, gt=0, le=60, description="Longest wait for its turn, in seconds, before UNAVAILABLE."
+    )
+    upload_idle_seconds: float = Field(
+        default=30, gt=0, le=300, description="How long a photo on its way may bring no byte, in seconds."
+    )
+    upload_seconds: float = Field(
+        default=300, gt=0, le=3600, description="How long a photo may take to come in, in seconds."
+    )
+
+
 class Settings:
     """All concerns together, as one process reads them."""
 
@@ -172,10 +209,27 @@ class Settings:
         database: Database | None = None,
         limits: Limits | None = None,
         sign_in: SignIn | None = None,
+        photos: Photos | None = None,
     ) -> None:
         self.server = server or Server()
         self.database = database or Database()
         self.limits = limits or Limits()
         self.sign_in = sign_in or SignIn()
+        self.photos = photos or Photos()
 
-    concerns = (Server, Database, SignIn, Limits)
+    concerns = (Server, Database, SignIn, Limits, Photos)
+
+    def each(self) -> tuple[_Concern, ...]:
+        """The concerns as they were read."""
+        return self.server, self.database, self.sign_in, self.limits, self.photos
+
+    @classmethod
+    def read(cls, told: dict[str, dict[str, Any]]) -> Settings:
+        """What another process of this hub read, by the concerns' names: a worker's environment does not count."""
+        return cls(
+            Server(**told["Server"]),
+            Database(**told["Database"]),
+            Limits(**told["Limits"]),
+            SignIn(**told["SignIn"]),
+            Photos(**told["Photos"]),
+        )

@@ -131,6 +131,32 @@ class Access:
             name for name, role in self.roles.items() if name != self.public and role.scope is not Scope.SERVICE
         )
 
+    def alike(self, noun: str, scope: Scope, action: str) -> Reach:
+        """How far everybody reaches who comes in a scope, whatever their roles: NONE where its roles differ."""
+        held = {role for role, row in self.roles.items() if row.scope is scope} or {self.public}
+        reaches: set[Reach] = {getattr(self.right(role, noun), action) for role in held}
+        return reaches.pop() if len(reaches) == 1 else Reach.NONE
+
+    def shown(self, viewers: Iterable[str], role: str) -> tuple[str, ...] | None:
+        """What somebody with the roles `viewers` takes on to see what `role` sees, and nothing that they may not see
+        themselves: a part of the role for each noun that they read all over the county. None: the role's scope alone
+        would show them more than that."""
+        viewers = tuple(viewers)
+
+        def sees_all(noun: str) -> bool:
+            return any(self.right(viewer, noun).read is Reach.COUNTY for viewer in viewers)
+
+        seen = self.roles[role]
+        if any(self.alike(noun, seen.scope, "read") > Reach.OWN and not sees_all(noun) for noun in self.nouns):
+            return None
+        heard = {
+            noun for viewer in viewers for noun, reach in self.roles[viewer].hears.items() if reach is Reach.COUNTY
+        }
+        parts = [f"{role}{PART}{noun}" for noun in seen.rights if sees_all(noun)]
+        if set(seen.hears) <= heard:
+            parts += [f"{role}{PART}{noun}" for noun, row in self.nouns.items() if row.audience is not None]
+        return tuple(sorted(parts))
+
     def is_asked_for(self, noun: str) -> bool:
         """Whether callers may read any row of it, so that questions of everybody may lead there."""
         return any(self.right(role, noun).read > Reach.COUNTS for role in (self.public, *self.personal))
@@ -154,6 +180,9 @@ SELF = Right(read=Reach.OWN)
 MINE = Right(read=Reach.OWN, write=Reach.OWN)
 TEND = Right(read=Reach.AREA, write=Reach.AREA)
 KEEP = Right(read=Reach.COUNTY, write=Reach.COUNTY)
+
+PART = "/"
+"""`coordinator/people`: what a coordinator may read of people, and nothing else that a coordinator may."""
 
 EVERYTHING = "*"
 """In `hears`: the changes of every noun."""
@@ -217,47 +246,86 @@ ACCESS = Access(
         "failures": Noun(("sign_in_failures",), passing=True),
         "incidents": Noun(("incidents",), person="reported_by", area="ward_id"),
         "timelines": Noun(("incident_entries",), through=("incident_id", "incidents")),
+        "photos": Noun(("photos",), through=("incident_id", "incidents")),
         # Who told us: for those who must call back, and for nobody else.
         "callers": Noun(("incident_reporters",), through=("incident_id", "incidents")),
         "rules": Noun(("incident_transitions",)),
+        # What the public may know of incidents: only what is published stands there, so that it is read by everybody.
+        "counts": Noun(("incident_counts",)),
+        "gazetteer": Noun(("landmarks",)),
         # Read and written by the functions that own them alone.
-        "inner": Noun(("write_keys", "incident_numbers")),
+        "inner": Noun(("write_keys", "incident_numbers", "incident_tallies")),
     },
     roles={
-        # role           scope         areas         installation
-        "public": Role(Scope.PUBLIC, {"areas": SEE, "installation": SEE, "rules": SEE}),
+        "public": Role(
+            Scope.PUBLIC, {"areas": SEE, "installation": SEE, "rules": SEE, "counts": SEE, "gazetteer": SEE}
+        ),
         # role                             scope         people          duties          posts
         "citizen": Role(
             Scope.OWN,
-            {"people": SELF, "duties": SELF, "posts": SELF, "incidents": MINE, "timelines": MINE, "callers": MINE},
+            {
+                "people": SELF,
+                "duties": SELF,
+                "posts": SELF,
+                "incidents": MINE,
+                "timelines": MINE,
+                "photos": MINE,
+                "callers": MINE,
+            },
         ),
-        "field_officer": Role(Scope.AREA, {"incidents": TEND, "timelines": TEND}, hears={"incidents": Reach.AREA}),
+        "field_officer": Role(
+            Scope.AREA,
+            {"incidents": TEND, "timelines": TEND, "photos": TEND},
+            hears=dict.fromkeys(("incidents", "timelines", "photos"), Reach.AREA),
+        ),
         "ward_administrator": Role(
             Scope.AREA,
-            {"people": NEAR, "duties": NEAR, "posts": NEAR, "incidents": TEND, "timelines": TEND},
-            hears={"incidents": Reach.AREA},
+            {"people": NEAR, "duties": NEAR, "posts": NEAR, "incidents": TEND, "timelines": TEND, "photos": TEND},
+            hears=dict.fromkeys(("incidents", "timelines", "photos"), Reach.AREA),
         ),
         "sub_county_administrator": Role(
             Scope.AREA,
-            {"people": NEAR, "duties": NEAR, "posts": NEAR, "incidents": TEND, "timelines": TEND},
-            hears={"incidents": Reach.AREA},
+            {"people": NEAR, "duties": NEAR, "posts": NEAR, "incidents": TEND, "timelines": TEND, "photos": TEND},
+            hears=dict.fromkeys(("incidents", "timelines", "photos"), Reach.AREA),
         ),
         "dispatcher": Role(
             Scope.COUNTY,
-            {"people": SEE, "duties": SEE, "posts": SEE, "incidents": KEEP, "timelines": KEEP, "callers": KEEP},
-            hears={"incidents": Reach.COUNTY},
+            {
+                "people": SEE,
+                "duties": SEE,
+                "posts": SEE,
+                "incidents": KEEP,
+                "timelines": KEEP,
+                "photos": KEEP,
+                "callers": KEEP,
+            },
+            hears=dict.fromkeys(("incidents", "timelines", "photos"), Reach.COUNTY),
         ),
         "coordinator": Role(
             Scope.COUNTY,
-            {"people": SEE, "duties": SEE, "posts": SEE, "incidents": KEEP, "timelines": KEEP, "callers": KEEP},
-            hears={"incidents": Reach.COUNTY},
+            {
+                "people": SEE,
+                "duties": SEE,
+                "posts": SEE,
+                "incidents": KEEP,
+                "timelines": KEEP,
+                "photos": KEEP,
+                "callers": KEEP,
+            },
+            hears=dict.fromkeys(("incidents", "timelines", "photos"), Reach.COUNTY),
         ),
-        "fleet_manager": Role(Scope.COUNTY, {"incidents": SEE, "timelines": SEE}),
-        "enforcement_supervisor": Role(Scope.COUNTY, {"incidents": SEE, "timelines": SEE}),
-        "planner": Role(Scope.COUNTY, {"incidents": SEE, "timelines": SEE}),
-        "auditor": Role(Scope.COUNTY, {"people": SEE, "duties": SEE, "posts": SEE, "incidents": SEE, "timelines": SEE}),
+        "fleet_manager": Role(Scope.COUNTY, {"incidents": SEE, "timelines": SEE, "photos": SEE}),
+        "enforcement_supervisor": Role(Scope.COUNTY, {"incidents": SEE, "timelines": SEE, "photos": SEE}),
+        "planner": Role(Scope.COUNTY, {"incidents": SEE, "timelines": SEE, "photos": SEE}),
+        "auditor": Role(
+            Scope.COUNTY,
+            {"people": SEE, "duties": SEE, "posts": SEE, "incidents": SEE, "timelines": SEE, "photos": SEE},
+            hears=dict.fromkeys(("people", "duties", "posts", "incidents", "timelines", "photos"), Reach.COUNTY),
+        ),
         "administrator": Role(
-            Scope.COUNTY, {"people": KEEP, "duties": KEEP, "posts": KEEP, "incidents": KEEP, "timelines": KEEP}
+            Scope.COUNTY,
+            {"people": KEEP, "duties": KEEP, "posts": KEEP, "incidents": KEEP, "timelines": KEEP, "photos": KEEP},
+            hears=dict.fromkeys(("people", "duties", "posts", "incidents", "timelines", "photos"), Reach.COUNTY),
         ),
         # Nobody's role: what the hub does by itself (signing in, sealing, and what an operator types on its machine).
         "service": Role(

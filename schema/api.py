@@ -7,13 +7,13 @@ from typing import Any
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import create_type
 
-from schema import areas, incidents, people
+from schema import areas, incidents, journal, landmarks, people, photos
 from schema.compiler import vocabulary
 from schema.compiler.execution import CompiledSchema
 from schema.scalars import SCALARS
 
-DOMAINS: tuple[Any, ...] = (areas, people, incidents)
-"""Each a module with `ROOTS`, and with `MUTATIONS` and `RULES` where it has any."""
+DOMAINS: tuple[Any, ...] = (areas, landmarks, people, incidents, photos, journal)
+"""Each a module with `ROOTS`, and with `MUTATIONS`, `SUBSCRIPTIONS` and `RULES` where it has any."""
 
 
 def _build() -> CompiledSchema:
@@ -28,11 +28,17 @@ def _build() -> CompiledSchema:
         [field for domain in DOMAINS for field in getattr(domain, "MUTATIONS", ())],
         description="What the hub can be told. The mutations of an operation run one after the other.",
     )
+    subscription = create_type(
+        "Subscription",
+        [field for domain in DOMAINS for field in getattr(domain, "SUBSCRIPTIONS", ())],
+        description="What the hub tells by itself, over a websocket or as server-sent events.",
+    )
     rules = [rule for domain in DOMAINS for rule in getattr(domain, "RULES", ())]
     return CompiledSchema(
         rules,
         query=query,
         mutation=mutation,
+        subscription=subscription,
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=False),
     )
 

@@ -15,6 +15,7 @@ import strawberry
 from sqlalchemy import (
     Boolean,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Integer,
@@ -23,8 +24,10 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    cast,
     func,
     insert,
+    literal_column,
     select,
     text,
     update,
@@ -33,12 +36,16 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from geo.columns import geometry
 from geo.sql import bound, meters_between, point
-from schema.areas import Ward
-from schema.compiler.mapping import column, computed, entity, many, metadata, one, row, rows
+from schema.areas import SubCounty, Ward, wards
+from schema.compiler.aggregates import aggregate, group, measure, totals
+from schema.compiler.events import ChangeKind, changes
+from schema.compiler.mapping import column, computed, entity, few, many, metadata, one, row, rows
 from schema.compiler.paging import Connection
 from schema.compiler.writes import Change, stale, write
 from schema.errors import CONSTRAINTS, BadUserInput, Conflict, Forbidden, NotFound, Unauthenticated
+from schema.landmarks import landmarks
 from schema.people import Person
+from schema.photos import MOST_PHOTOS, Photo
 from schema.scalars import GeoJSON, Position
 
 
@@ -97,7 +104,29 @@ incidents = Table(
     Column("reported_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("source", Text, nullable=False),
     Column("reported_by", Uuid, ForeignKey("people.id", ondelete="restrict")),
+    Column("precision", Text, nullable=False, server_default=text("'point'::text")),
 )
+
+
+def _counted(name: str, key: Column[Any], *constraints: UniqueConstraint) -> Table:
+    return Table(
+        name,
+        metadata,
+        key,
+        Column("ward_id", Uuid, ForeignKey("wards.id", ondelete="restrict")),
+        Column("day", Date, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("count", Integer, nullable=False),
+        *constraints,
+    )
+
+
+incident_tallies = _counted(
+    "incident_tallies",
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    UniqueConstraint("ward_id", "day", "kind"),
+)
+incident_counts = _counted("incident_counts", Column("id", Uuid, primary_key=True))
 
 incident_reporters = Table(
     "incident_reporters",
@@ -204,6 +233,13 @@ class IncidentSource(Enum):
     SENSOR = strawberry.enum_value("sensor", description="A gauge or another device.")
 
 
+@strawberry.enum(description="How exactly the place of an incident is known.")
+class IncidentPrecision(Enum):
+    POINT = strawberry.enum_value("point", description="A point on a map or of a device.")
+    LANDMARK = strawberry.enum_value("landmark", description="Near a landmark.")
+    WARD = strawberry.enum_value("ward", description="Somewhere in a ward; the point is the one of its label.")
+
+
 @strawberry.enum(description="What an entry of a timeline records.")
 class IncidentEntryKind(Enum):
     REPORTED = strawberry.enum_value("reported", description="The incident was reported.")
@@ -252,6 +288,7 @@ class Incident:
     status: IncidentStatus = column("Where it stands.")
     location: GeoJSON = column("Where it happened, a Point.")
     place: str | None = column("The place in words: a landmark, a road, a beach.")
+    precision: IncidentPrecision = column("How exactly the place is known.")
     beyond_border: bool = column("Whether it lies outside of the county, at most 2 km.")
     occurred_at: datetime.datetime = column("When it happened, as far as it is known.")
     reported_at: datetime.datetime = column("When the hub learned it.")
@@ -270,6 +307,11 @@ class Incident:
     timeline: Connection[IncidentEntry] = many(
         "What was done, oldest first.", lambda incident, entry: entry.incident_id == incident.id
     )
+    photos: list[Photo] = few(
+        "What it looks like, oldest photo first; at most 20. `POST /incidents/{id}/photos` adds one.",
+        lambda incident, photo: (photo.incident_id == incident.id) & photo.erased_at.is_(None),
+        most=MOST_PHOTOS,
+    )
 
     @computed
     def distance_meters(
@@ -280,6 +322,54 @@ class Incident:
     ) -> float:
         """Metres from a place to the incident."""
         return meters_between(incident.location, from_)
+
+
+@aggregate(Incident)
+class IncidentStats:
+    """How many incidents there are of a kind, in a place, at a time; the caller counts what the caller may see."""
+
+    ward: Ward | None = group("Of one ward; null: on the lake or beyond the border.", lambda incident: incident.ward_id)
+    sub_county: SubCounty | None = group(
+        "Of one sub-county, by the wards that it has now.",
+        lambda incident: select(wards.c.sub_county_id).where(wards.c.id == incident.ward_id).scalar_subquery(),
+    )
+    kind: IncidentKind | None = group("Of one kind.")
+    status: IncidentStatus | None = group("Of one status.")
+    severity: Severity | None = group("Of one severity.")
+    day: datetime.date | None = group(
+        "Of one day on which they happened, midnight to midnight in Kenya (UTC+3).",
+        lambda incident: cast(func.timezone(literal_column("'Africa/Nairobi'"), incident.occurred_at), Date),
+    )
+    count: int = measure("How many.", lambda incident: func.count())
+    oldest_reported_at: datetime.datetime | None = measure(
+        "When the hub learned of the first of them.", lambda incident: func.min(incident.reported_at)
+    )
+    newest_reported_at: datetime.datetime | None = measure(
+        "When the hub learned of the last of them.", lambda incident: func.max(incident.reported_at)
+    )
+
+
+@totals(IncidentStats)
+def incident_stats(incident: Any) -> None:
+    """How many incidents you may see, by ward, kind or whatever `groupBy` names; the largest groups first."""
+
+
+@entity(incident_counts, order=("day", "kind"))
+class IncidentCount:
+    """A published count of incidents: of one kind, in one ward, on one day. Counts under five are withheld."""
+
+    id: strawberry.ID = column("Key of the count, by chance.")
+    ward: Ward | None = one(
+        "The ward; null: on the lake or beyond the border.", lambda counted, ward: ward.id == counted.ward_id
+    )
+    day: datetime.date = column("The day on which they happened, in Kenya.")
+    kind: IncidentKind = column("What kind of thing happened.")
+    count: int = column("How many, but for the rejected ones; five at least.")
+
+
+@rows(IncidentCount)
+def incident_counts_(counted: Any) -> None:
+    """How many incidents there were, for everybody: of five and more of a kind in a ward on a day."""
 
 
 @rows(Incident)
@@ -308,9 +398,13 @@ _KEY = "Your own key for this change, such as a UUID: sent again with the same i
 class ReportIncidentInput:
     kind: IncidentKind = strawberry.field(description="What kind of thing happened.")
     title: str = strawberry.field(description="The incident in a line, 3 to 200 letters.")
-    location: Position = strawberry.field(
-        description="Where, `[longitude, latitude]`: in the county, on its lake, or at most 2 km outside."
+    location: Position | None = strawberry.field(
+        description="Where, `[longitude, latitude]`: in the county, on its lake, or at most 2 km outside. "
+        "This, a landmark or a ward is needed.",
+        default=None,
     )
+    landmark: strawberry.ID | None = strawberry.field(description="Or near which landmark, by its id.", default=None)
+    ward: str | None = strawberry.field(description="Or in which ward, by its IEBC code: `1208`.", default=None)
     severity: Severity = strawberry.field(description="How bad it is.", default=Severity.UNKNOWN)
     certainty: Certainty = strawberry.field(description="How sure it is.", default=Certainty.UNKNOWN)
     urgency: Urgency = strawberry.field(description="How soon something must be done.", default=Urgency.UNKNOWN)
@@ -401,8 +495,6 @@ def _said(value: str | None, place: str, most: int, least: int = 1) -> str | Non
         raise BadUserInput(f"{place} is empty: send {least} to {most:,} letters")
     if not least <= len(text) <= most:
         raise BadUserInput(f"{place} has {len(text):,} letters: send {least} to {most:,}")
-    if "\x00" in text:
-        raise BadUserInput(f"{place} holds a NUL, which no database can store")
     return text
 
 
@@ -424,16 +516,48 @@ async def _entry(change: Change, incident_id: Any, kind: str, note: str | None, 
 async def _locked(change: Change, id: str, expected: int | None) -> Any:
     """The incident, locked for this change. Hidden and absent ones are answered alike."""
     seen = (incidents.c.id, incidents.c.version, incidents.c.status, incidents.c.title, incidents.c.severity)
-    try:
-        found = await change.rows(select(*seen).where(incidents.c.id == uuid.UUID(str(id))).with_for_update())
-    except ValueError as error:
-        raise BadUserInput("input.id is no id: send the `id` of an incident") from error
+    key = _id(id, "input.id", "an incident")
+    found = await change.rows(select(*seen).where(incidents.c.id == key).with_for_update())
     if not found:
         raise NotFound("There is no such incident, or you may not change it.")
     present = found[0]
     shown = {"status": present["status"].upper(), "title": present["title"], "severity": present["severity"].upper()}
     stale(expected, present["version"], shown)
     return present
+
+
+async def _placed(change: Change, input: ReportIncidentInput) -> dict[str, Any]:
+    """Where a new incident lies, however it was said."""
+    said = [name for name in ("location", "landmark", "ward") if getattr(input, name) is not None]
+    if len(said) != 1:
+        given = " and ".join(f"input.{name}" for name in said) or "no place"
+        raise BadUserInput(f"{given} given: say where by one of input.location, input.landmark and input.ward")
+    if input.location is not None:
+        longitude, latitude = input.location
+        return {"location": point(bound(longitude), bound(latitude)), "precision": "point"}
+    if input.landmark is not None:
+        key = _id(input.landmark, "input.landmark", "a landmark")
+        found = await change.rows(select(landmarks.c.name).where(landmarks.c.id == key))
+        if not found:
+            raise NotFound("input.landmark: there is no such landmark; `landmarks` lists them")
+        near = select(landmarks.c.location).where(landmarks.c.id == key).scalar_subquery()
+        return {
+            "location": near,
+            "precision": "landmark",
+            "place": _said(input.place, "input.place", 200) or found[0]["name"],
+        }
+    code = input.ward if input.ward and input.ward.isascii() and input.ward.isdecimal() else ""
+    if not await change.rows(select(wards.c.id).where(wards.c.code == code)):
+        raise NotFound("input.ward: there is no such ward; codes go from 1186 to 1220")
+    middle = select(wards.c.label_point).where(wards.c.code == code).scalar_subquery()
+    return {"location": middle, "precision": "ward"}
+
+
+def _id(value: Any, place: str, of: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(str(value))
+    except ValueError as error:
+        raise BadUserInput(f"{place} is no id: send the `id` of {of}") from error
 
 
 @write
@@ -443,7 +567,6 @@ async def report_incident(
 ) -> ReportIncidentPayload:
     """Report an incident. It gets its reference and its ward, and begins as REPORTED."""
     person = _signed_in(change)
-    longitude, latitude = input.location
     now = datetime.datetime.now(datetime.UTC)
     values = {
         "kind": input.kind.value,
@@ -452,11 +575,11 @@ async def report_incident(
         "severity": input.severity.value,
         "certainty": input.certainty.value,
         "urgency": input.urgency.value,
-        "location": point(bound(longitude), bound(latitude)),
         "place": _said(input.place, "input.place", 200),
         "occurred_at": _moment(input.occurred_at, "input.occurredAt") or now,
         "source": input.source.value,
         "reported_by": uuid.UUID(person),
+        **await _placed(change, input),
     }
     made = await change.rows(insert(incidents).values(**values).returning(incidents.c.id))
     id = made[0]["id"]
@@ -519,7 +642,7 @@ async def edit_incident(
         raise BadUserInput("input.location and input.occurredAt cannot be null: leave them out to keep them")
     if input.location is not strawberry.UNSET:
         longitude, latitude = input.location
-        values["location"] = point(bound(longitude), bound(latitude))
+        values |= {"location": point(bound(longitude), bound(latitude)), "precision": "point"}
     if input.occurred_at is not strawberry.UNSET:
         values["occurred_at"] = _moment(input.occurred_at, "input.occurredAt")
     if not values:
@@ -560,5 +683,35 @@ CONSTRAINTS.update(
     }
 )
 
-ROOTS = (incidents_, incident)
+ROOTS = (incidents_, incident, incident_stats, incident_counts_)
 MUTATIONS = (report_incident, change_incident_status, edit_incident, note_on_incident)
+
+
+# -- events ------------------------------------------------------------------------------------------------------------
+
+
+@strawberry.type(description="An incident was reported, changed, or left your sight.")
+class IncidentChange:
+    cursor: str = strawberry.field(description="Where the event stands among all: resume with it as `after`.")
+    change: ChangeKind = strawberry.field(description="What happened to it.")
+    id: strawberry.ID = strawberry.field(description="The incident's id.")
+    at: datetime.datetime = strawberry.field(description="When the hub learned of the change.")
+    incident: Incident | None = strawberry.field(
+        description="The incident as it is when the event is told; null when it is GONE."
+    )
+
+
+@changes(
+    Incident,
+    IncidentChange,
+    place="location",
+    # Who told us is left out: that there is somebody must not show.
+    journalled={"incidents": "id", "incident_entries": "incident_id", "photos": "incident_id"},
+)
+def incident_changed(incident: Any) -> None:
+    """Incidents that you may see, as they are reported and changed: one event for each incident in each change, in the
+    order of their cursors. Resumed with `after: cursor` nothing is lost; what cannot be resumed is refused with
+    `reason: RESYNC`: read everything anew then."""
+
+
+SUBSCRIPTIONS = (incident_changed,)

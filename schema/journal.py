@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, OID
 from sqlalchemy.schema import UniqueConstraint
 from sqlalchemy.types import UserDefinedType
 
-from schema.compiler.mapping import metadata
+from schema.compiler.mapping import metadata, value
 
 
 class TransactionId(UserDefinedType[str]):
@@ -127,3 +127,13 @@ sealer_state = Table(
     Column("database", OID),
     Column("started_at", _moment),
 )
+
+
+@value
+def live_cursor() -> str | None:
+    """How far this answer has seen: subscribe with it as `after` and nothing is missed between the two. Null for the
+    public, who hear of nothing, and before anything was ever changed."""
+    return func.live_cursor(type_=Text)  # type: ignore[return-value]
+
+
+ROOTS = (live_cursor,)

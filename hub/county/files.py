@@ -16,7 +16,16 @@ Row = dict[str, Any]
 
 FOLDER = Path(__file__).parent
 
-TABLES = ("sources", "areas", "area_names", "area_memberships", "area_boundaries", "area_figures", "waters")
+TABLES = (
+    "sources",
+    "areas",
+    "area_names",
+    "area_memberships",
+    "area_boundaries",
+    "area_figures",
+    "waters",
+    "landmarks",
+)
 """Every table that has a file, in the order in which they can be filled."""
 
 _SHAPES = ("area_boundaries", "waters")

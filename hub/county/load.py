@@ -63,6 +63,8 @@ def _as_columns(table: str, row: Row, ids: dict[str, str]) -> dict[str, Any]:
         columns["source_id"] = _known(ids, f"source {columns.pop('source')}", table, row)
     if "from" in columns:
         columns["valid"] = f"[{columns.pop('from')},{columns.pop('until') or ''})"
+    if "longitude" in columns:
+        columns["location"] = (float(columns.pop("longitude")), float(columns.pop("latitude")))
     return columns
 
 
@@ -92,8 +94,8 @@ def _bring(connection: psycopg.Connection, table: str, row: dict[str, Any]) -> t
         if same:
             continue
         change = sql.SQL("update {} set {} = {} where {}").format(target, column, value, this)
-        if table == "sources":
-            # Not a fact about the county but the words about a publication: those may be put better.
+        if table in ("sources", "landmarks"):
+            # No facts about the county but words about a publication, or about where: those may be put better.
             connection.execute(change)
         elif name == "valid" and _closes(there, row[name]):
             connection.execute(change)
@@ -115,7 +117,7 @@ def _value(name: str, value: Any) -> sql.Composable:
     """A value as SQL takes it; coordinates in the file's own digits, so that they are the same every time."""
     if name == "boundary":
         return sql.SQL("st_geomfromgeojson({})").format(json.dumps(value))
-    if name == "label_point":
+    if name in ("label_point", "location"):
         return sql.SQL("st_point({}, {}, 4326)").format(*value)
     return sql.Literal(value)
 

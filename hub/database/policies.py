@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from schema.access import EVERYTHING, Access, Noun, Reach, Role, Scope
+from schema.access import EVERYTHING, PART, Access, Reach, Role, Scope
 
 OWNER = "hub_owner"
 
@@ -97,15 +97,14 @@ def _conditions(access: Access, name: str, scope: Scope, action: str) -> Iterato
     noun = access.nouns[name]
     if noun.audience is not None:
         if action == "read":
-            yield from _heard(access, noun, scope)
+            yield from _heard(access, name, scope)
         return
 
     def reach(role: str) -> Reach:
         right: Reach = getattr(access.right(role, name), action)
         return right
 
-    alike = {reach(role) for role, row in access.roles.items() if row.scope is scope} or {reach(access.public)}
-    common = alike.pop() if len(alike) == 1 else Reach.NONE
+    common = access.alike(name, scope, action)
     for step in (Reach.OWN, Reach.AREA, Reach.COUNTY):
         rows = _rows(access, name, step)
         if common is step:
@@ -115,12 +114,13 @@ def _conditions(access: Access, name: str, scope: Scope, action: str) -> Iterato
                 role for role, row in access.roles.items() if _may_be_held(row, scope) and reach(role) is step
             )
             if holders:
-                holds = _holds(holders)
+                holds = _holds(holders, name, action)
                 yield step.name.lower(), holds if rows == "true" else f"{holds} and {rows}"
 
 
-def _heard(access: Access, noun: Noun, scope: Scope) -> Iterator[tuple[str, str]]:
+def _heard(access: Access, name: str, scope: Scope) -> Iterator[tuple[str, str]]:
     """The same for a journal, where each row names its audience and the areas that it touched."""
+    noun = access.nouns[name]
     for step in (Reach.AREA, Reach.COUNTY):
         audiences: dict[tuple[str, ...], list[str]] = {}
         for audience in (EVERYTHING, *access.nouns):
@@ -135,7 +135,7 @@ def _heard(access: Access, noun: Noun, scope: Scope) -> Iterator[tuple[str, str]
                 audiences.setdefault(holders, []).append(audience)
         for number, (holders, named) in enumerate(audiences.items(), 1):
             # Nobody takes the service's scope but the hub itself, which says no roles.
-            conditions = [] if scope is Scope.SERVICE else [_holds(holders)]
+            conditions = [] if scope is Scope.SERVICE else [_holds(holders, name, "read")]
             if EVERYTHING not in named:
                 conditions.append(f"{noun.audience} = any (array[{_quoted(named)}])")
             if step is Reach.AREA:
@@ -150,7 +150,11 @@ def _may_be_held(row: Role, scope: Scope) -> bool:
     return row.scope.width <= scope.width
 
 
-def _holds(roles: Iterable[str]) -> str:
+def _holds(roles: Iterable[str], noun: str, action: str) -> str:
+    """Whether the caller holds one of the roles, or the part of one that lets read this noun (`Access.shown`)."""
+    roles = list(roles)
+    if action == "read":
+        roles += [f"{role}{PART}{noun}" for role in roles]
     # Looked up once per statement, not per row: the select is there for that.
     return f"(select string_to_array(current_setting('hub.roles', true), ',') && array[{_quoted(roles)}])"
 

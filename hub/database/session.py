@@ -20,13 +20,14 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from hub.identity import NOBODY, Caller
 from hub.settings import Database
-from schema.errors import Conflict, Unavailable, refusal
+from schema.errors import Conflict, HubError, Unavailable, refusal
 
 _DIALECT = asyncpg_dialect()
 
 _BECOME = """
 select set_config('role', $1, false), set_config('hub.person', $2, false), set_config('hub.roles', $3, false),
-       set_config('hub.areas', $4, false), set_config('statement_timeout', $5, false)
+       set_config('hub.areas', $4, false), set_config('statement_timeout', $5, false),
+       set_config('default_transaction_read_only', $6, false)
 """
 
 _LOST = (
@@ -62,6 +63,8 @@ class _Connection(asyncpg.Connection):
             ",".join(caller.roles),
             "{" + ",".join(caller.areas) + "}" if caller.areas else "",
             f"{round(statement_seconds * 1000)}ms",
+            # What all roles of a scope may write is theirs by the scope alone: who only looks as one writes nothing.
+            "on" if caller.seen_by else "off",
         )
         self.caller = caller
 
@@ -172,6 +175,10 @@ class Sessions:
         except asyncpg.PostgresError:
             _forget(connection)
             raise
+        except HubError:
+            # Our own refusal, between two statements: its transaction was rolled back on the way here. Were each one
+            # to cost a connection, whoever sends nothing but bad writes would keep the database busy connecting.
+            raise
         except BaseException:
             # Cancelled, or broken in a way that nobody foresaw: never to be used again.
             kept = False
@@ -205,7 +212,8 @@ class Sessions:
             if isinstance(error.__cause__, _LOST) and not isinstance(error.__cause__, TimeoutError):
                 raise Unavailable(
                     "The database went away; it is unknown whether the change was made. Send it again with the same "
-                    "clientMutationId: it happens once."
+                    "clientMutationId: it happens once.",
+                    reason="UNKNOWN",
                 ) from error.__cause__
             raise
 

@@ -1,7 +1,7 @@
 """Who is asking, as the database needs to know it. How somebody proves it stands in the modules beside.
 
 `passwords` hashes, `tokens` reads and writes what a caller shows, `throttle` slows guessing down, `sign_ins` holds it
-all against the database, `door` finds the caller of a request.
+all against the database, `door` finds the caller of a request, `seeing` shows an administrator what others see.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ class Caller:
     roles: tuple[str, ...] = ()
     areas: tuple[str, ...] = ()
     """Ids of the areas that the person answers for."""
+    seen_by: str = ""
+    """Id of the administrator who looks at what such a caller sees: to look is all that this caller does."""
 
 
 NOBODY = Caller(None)

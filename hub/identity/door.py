@@ -14,12 +14,14 @@ from datetime import UTC, datetime
 from starlette.requests import HTTPConnection
 
 from hub.identity import PUBLIC, Caller
+from hub.identity.seeing import seen_as
 from hub.identity.sign_ins import Identity, Presence, SignedIn
 from hub.identity.tokens import BadToken
 from schema.errors import Unauthenticated
 
 COOKIE = "__Host-hub"
 HEADER = "x-hub"
+SEE_AS = "x-hub-see-as"
 
 _KINDS = f"{COOKIE}={{value}}; Path=/; Max-Age={{seconds}}; Secure; HttpOnly; SameSite=Lax"
 
@@ -35,10 +37,12 @@ class Visit:
     presence: Presence | None = None
     cookies: list[str] = field(default_factory=list)
     """`Set-Cookie` headers of the answer."""
+    seen_as: Caller | None = None
+    """As whom an administrator looks; see `seeing.py`."""
 
     @property
     def caller(self) -> Caller:
-        return self.presence.caller if self.presence else PUBLIC
+        return self.seen_as or (self.presence.caller if self.presence else PUBLIC)
 
     async def sign_in(self, name: str, password: str) -> SignedIn:
         """Sign somebody in; a page that was signed in before gets another token, and its old one ends."""
@@ -72,16 +76,24 @@ async def caller_of(request: HTTPConnection) -> Caller:
 
 
 async def visit_of(request: HTTPConnection) -> Visit:
-    """Who asks, with what is needed to sign them in or out. Works for a websocket's handshake as well."""
+    """Who asks, with what is needed to sign them in or out. Works for a websocket's handshake as well.
+
+    Raises Unauthenticated for a token that is no good, Forbidden and BadUserInput for `X-Hub-See-As`."""
+    visit = await _visit(request)
+    words = request.headers.get(SEE_AS)
+    if words is not None:
+        visit.seen_as = await seen_as(request.app.state.sessions, visit.caller, words)
+    return visit
+
+
+async def _visit(request: HTTPConnection) -> Visit:
     identity: Identity = request.app.state.identity
     visit = Visit(identity, request.client.host if request.client else "", request.headers.get(HEADER) == "1")
     shown = request.headers.get("authorization")
     if shown is not None:
-        kind, _, token = shown.partition(" ")
-        if kind.lower() != "bearer":
-            raise _turned_away(("www-authenticate", "Bearer"))
+        token = bearer(shown)
         try:
-            visit.presence = await identity.recognise(token.strip())
+            visit.presence = await identity.recognise(token)
         except BadToken as error:
             raise _turned_away(("www-authenticate", "Bearer")) from error
         return visit
@@ -95,10 +107,29 @@ async def visit_of(request: HTTPConnection) -> Visit:
     return visit
 
 
+def token_of(headers: Mapping[str, str]) -> str | None:
+    """The token that a request shows, as `visit_of` takes it."""
+    shown = headers.get("authorization")
+    return bearer(shown) if shown is not None else cookie_of(headers)
+
+
+def bearer(shown: str) -> str:
+    """The token in `Bearer …`. Raises Unauthenticated for anything else."""
+    kind, _, token = shown.partition(" ")
+    if kind.lower() != "bearer":
+        raise _turned_away(("www-authenticate", "Bearer"))
+    return token.strip()
+
+
 def cookie_of(headers: Mapping[str, str]) -> str | None:
     """The token of our cookie, where it counts."""
     if headers.get("sec-fetch-site") != "same-origin" and headers.get(HEADER) != "1":
         return None
+    return held_cookie(headers)
+
+
+def held_cookie(headers: Mapping[str, str]) -> str | None:
+    """The token of our cookie, whoever made the browser send it: only for who has seen the Origin."""
     for part in headers.get("cookie", "").split(";"):
         name, _, value = part.strip().partition("=")
         if name == COOKIE:

@@ -155,6 +155,10 @@ class Identity:
             raise BadToken
         return kept[1]
 
+    def remaining(self, presence: Presence) -> float:
+        """Seconds until the token ends by itself."""
+        return presence.expires_at.timestamp() - self._now()
+
     async def _read(self, token: str) -> Read:
         try:
             return read(token, self._keys, self._now())

@@ -1,5 +1,7 @@
 // What the map asks of the hub: GraphQL over one POST, with errors as people can read them.
 
+import { learnTime } from "./times.js";
+
 /**
  * @typedef {{ type: string, coordinates: any }} Geometry
  * @typedef {[number, number]} Point  longitude, latitude
@@ -13,7 +15,10 @@
 
 const AREA = "code name population populationYear areaKm2 boundary labelPoint";
 
+const ME = "id name displayName roles areas { code name level }";
+
 const COUNTY = `query Map {
+  me { ${ME} }
   county { ${AREA} generalisedMeters waters { nodes { name boundary areaKm2 approximate note } } }
   subCounties(first: 100, orderBy: [{ code: ASC }]) { nodes { ${AREA} aliases } }
   wards(first: 100, orderBy: [{ code: ASC }]) { nodes { ${AREA} aliases generalisedMeters subCounty { code name } } }
@@ -40,18 +45,42 @@ export class HubError extends Error {
   /**
    * @param {string} message
    * @param {string} code
+   * @param {Record<string, any>} [details]  what else the answer said
    */
-  constructor(message, code) {
+  constructor(message, code, details = {}) {
     super(message);
     this.code = code;
+    this.details = details;
+  }
+
+  /** Whether the hub may have done what it was told all the same: telling it again, under the same key, is safe. */
+  get unknown() {
+    return ["UNREACHABLE", "UNAVAILABLE", "INTERNAL"].includes(this.code);
   }
 }
 
-/** The county with its waters, sub-counties and wards: everything that the first drawing needs, in one question. */
+/** Whose eyes an administrator looks through: `public`, `coordinator`, `ward_administrator@1208`; null: their own. */
+let eyes = /** @type {string | null} */ (null);
+
+/** @param {string | null} words */
+export function lookAs(words) {
+  eyes = words;
+}
+
+export const looksAs = () => eyes;
+
+/**
+ * The county with its waters, sub-counties and wards, and who is signed in: everything that the first drawing needs, in
+ * one question.
+ */
 export async function county() {
-  const data = await ask(COUNTY);
+  const data = await ask(COUNTY).catch((error) => {
+    // A sign-in that has ended: the refusal took the cookie away, so that the public asks now.
+    if (error instanceof HubError && error.code === "UNAUTHENTICATED") return ask(COUNTY);
+    throw error;
+  });
   if (!data.county || !data.wards.nodes.length) throw new HubError("The hub is up; the county’s wards are still being loaded into it.", "UNAVAILABLE");
-  return { county: data.county, subCounties: data.subCounties.nodes, wards: data.wards.nodes };
+  return { county: data.county, subCounties: data.subCounties.nodes, wards: data.wards.nodes, me: data.me };
 }
 
 /**
@@ -76,26 +105,55 @@ export async function place(point) {
 }
 
 /**
+ * What every request of ours carries: no other site can make a browser send it, so that the cookie counts.
+ * @param {boolean} reading  whether it may be looked through somebody else's eyes
+ */
+export const ours = (reading) => ({ "X-Hub": "1", ...(reading && eyes ? { "X-Hub-See-As": eyes } : {}) });
+
+/**
  * @param {string} query
  * @param {Record<string, unknown>} [variables]
  * @returns {Promise<any>}
  */
-async function ask(query, variables = {}) {
+export async function ask(query, variables = {}) {
   let answer;
+  let body;
   try {
     answer = await fetch("/graphql", {
       method: "POST",
-      headers: { "Content-Type": "application/json", Accept: "application/json" },
+      headers: { "Content-Type": "application/json", Accept: "application/json", ...ours(!query.startsWith("mutation")) },
       body: JSON.stringify({ query, variables }),
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
+    learnTime(answer.headers.get("date"));
+    body = await answer.text();
   } catch (error) {
     const late = error instanceof DOMException && error.name === "TimeoutError";
     throw new HubError(late ? `The hub did not answer within ${PATIENCE_MS / 1000} seconds.` : "The hub can’t be reached.", "UNREACHABLE");
   }
-  const body = await answer.json().catch(() => null);
-  const [refusal] = body?.errors ?? [];
-  if (refusal) throw new HubError(refusal.message, refusal.extensions?.code ?? "INTERNAL");
-  if (!answer.ok || !body?.data) throw new HubError(`The hub answered with status ${answer.status}.`, "UNAVAILABLE");
-  return body.data;
+  const told = parsed(body);
+  refuse(told, answer.status);
+  if (!answer.ok || !told?.data) throw new HubError(`The hub answered with status ${answer.status}.`, "UNAVAILABLE");
+  return told.data;
+}
+
+/**
+ * Raises what an answer's `errors` say.
+ * @param {any} told
+ * @param {number} status
+ */
+export function refuse(told, status) {
+  const [refusal] = told?.errors ?? [];
+  if (!refusal) return;
+  const { code = status === 404 ? "NOT_FOUND" : "INTERNAL", ...details } = refusal.extensions ?? {};
+  throw new HubError(refusal.message, code, details);
+}
+
+/** @param {string} text */
+export function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }

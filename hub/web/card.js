@@ -2,7 +2,7 @@
 
 import { place as askPlace, provenance } from "./api.js";
 import { hash } from "./address.js";
-import { el, icon, part } from "./elements.js";
+import { el, part } from "./elements.js";
 import { area, coordinates, count, density, distance, year } from "./figures.js";
 import { covers } from "./shapes.js";
 
@@ -19,32 +19,11 @@ const FIGURES = /** @type {Record<string, string>} */ ({ POPULATION: "Population
 const figureName = (figure) => FIGURES[figure] ?? figure.charAt(0) + figure.slice(1).toLowerCase().replaceAll("_", " ");
 
 /**
- * @param {{ county: County, onChoose: (unit: Unit) => void, onClose: () => void }} from
+ * @param {{ county: County, sheet: import("./sheet.js").Sheet, happens: (ward: Ward) => HTMLElement | null, onChoose: (unit: Unit) => void }} from
+ *   `happens`: what goes on in a ward, for whoever may know
  */
-export function startCard({ county, onChoose, onClose }) {
-  const card = part("card");
-  // Counts what was opened, so that an answer that comes late for a former card is dropped.
-  let opened = 0;
-
-  /** @param {string} eyebrow @param {string} name @param {...(Node | false | null)} content */
-  function draw(eyebrow, name, ...content) {
-    card.replaceChildren(
-      el(
-        "header",
-        {},
-        el("div", {}, el("p", { class: "eyebrow" }, eyebrow), el("h2", { id: "card-name", tabindex: "-1" }, name)),
-        el(
-          "button",
-          { type: "button", class: "close", "aria-label": "Close", title: "Close (Esc)", onClick: onClose },
-          icon("m5 5 10 10M15 5 5 15"),
-        ),
-      ),
-      el("div", { class: "card-body" }, ...content),
-    );
-    card.scrollTop = 0;
-    card.hidden = false;
-    return ++opened;
-  }
+export function startCard({ county, sheet, happens, onChoose }) {
+  const { draw, holds } = sheet;
 
   /** @param {Unit} unit @param {string} [text] */
   const link = (unit, text = unit.name) =>
@@ -70,15 +49,16 @@ export function startCard({ county, onChoose, onClose }) {
       el("p", { class: "within" }, link(ward.subCounty), " sub-county"),
       ward.aliases.length > 0 && el("p", { class: "aliases" }, `Also written ${list(ward.aliases)}`),
       measures(ward),
+      happens(ward),
       more,
     );
     const load = async () => {
       more.replaceChildren(el("p", { class: "pending" }, "Loading the sources…"));
       try {
         const sources = await provenance(ward.code);
-        if (mine === opened) more.replaceChildren(...disputes(sources, ward), origin(sources, ward));
+        if (holds(mine)) more.replaceChildren(...disputes(sources, ward), origin(sources, ward));
       } catch (error) {
-        if (mine !== opened) return;
+        if (!holds(mine)) return;
         more.replaceChildren(
           el("p", { class: "failed" }, `The sources did not load. ${error instanceof Error ? error.message : ""}`),
           el("button", { type: "button", class: "button", onClick: load }, "Try again"),
@@ -114,7 +94,7 @@ export function startCard({ county, onChoose, onClose }) {
       said.replaceChildren(el("p", { class: "pending" }, "Asking the hub…"));
       try {
         const { ward, nearest } = await askPlace(point);
-        if (mine !== opened) return;
+        if (!holds(mine)) return;
         const home = ward && county.unit("ward", ward.code);
         const near = nearest && county.unit("ward", nearest.code);
         if (home) {
@@ -129,7 +109,7 @@ export function startCard({ county, onChoose, onClose }) {
         if (near) said.append(el("p", { class: "nearest" }, el("span", {}, "Nearest ward"), link(near), el("strong", {}, distance(nearest.distanceMeters))));
         if (water?.approximate) said.append(el("p", { class: "note" }, water.note ?? "The lake’s outline is approximate."));
       } catch (error) {
-        if (mine !== opened) return;
+        if (!holds(mine)) return;
         said.replaceChildren(
           el("p", { class: "failed" }, `The hub did not say. ${error instanceof Error ? error.message : ""}`),
           el("button", { type: "button", class: "button", onClick: load }, "Try again"),
@@ -143,12 +123,6 @@ export function startCard({ county, onChoose, onClose }) {
     /** @param {Unit} unit */
     unit: (unit) => (unit.kind === "ward" ? ward(unit) : subCounty(unit)),
     place,
-    close() {
-      opened++;
-      card.hidden = true;
-      card.replaceChildren();
-    },
-    focus: () => part("card-name").focus({ preventScroll: true }),
   };
 }
 

@@ -1,5 +1,6 @@
-// How the county is drawn: a quiet base in two palettes, over which incidents and vehicles can be seen.
+// How the county is drawn: a quiet base in two palettes, over which incidents can be seen.
 
+import { incidentLayers, incidentSource } from "./incident-layers.js";
 import { heart } from "./shapes.js";
 
 /** @typedef {import("./wards.js").County} County */
@@ -55,19 +56,20 @@ const NAMES_UNTIL = 10.6;
 const are = (kind) => ["==", ["get", "kind"], kind];
 
 /**
- * MapLibre's style for the county, with its shapes inside.
+ * MapLibre's style for the county, with its shapes inside, and the incidents over them.
  * @param {County} county
+ * @param {import("./incidents.js").Incident[]} incidents
  * @param {boolean} dark
  * @returns {any}
  */
-export function style(county, dark) {
+export function style(county, incidents, dark) {
   const colour = dark ? DARK : LIGHT;
   const tint = ["match", ["get", "tint"], ...colour.tints.flatMap((hex, i) => [i, hex]), colour.tints[0]];
   return {
     version: 8,
     name: "Kisumu County",
     transition: { duration: 0 },
-    sources: sources(county),
+    sources: { ...sources(county), incidents: incidentSource(incidents) },
     layers: [
       { id: "outside", type: "background", paint: { "background-color": colour.outside } },
       { id: "water", type: "fill", source: "areas", filter: are("water"), paint: { "fill-color": colour.water, "fill-antialias": false } },
@@ -176,6 +178,7 @@ export function style(county, dark) {
         layout: { "text-field": ["get", "text"], "text-font": STRONG, "text-size": ["interpolate", ["linear"], ["zoom"], 9, 12, 14, 15.5], "text-max-width": 7 },
         paint: { "text-color": colour.chosen, "text-halo-color": colour.halo, "text-halo-width": 2 },
       },
+      ...incidentLayers({ text: colour.text, halo: colour.halo, number: dark ? "#e8ecee" : "#1d2326", font: PLAIN, strong: STRONG }),
     ],
   };
 }

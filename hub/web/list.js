@@ -67,7 +67,7 @@ export function drawList(container, county, { onChoose, onPoint }) {
   return {
     mark(choice) {
       for (const row of rows.values()) row.removeAttribute("aria-current");
-      if (!choice || choice.kind === "place") return;
+      if (!choice || choice.kind === "place" || choice.kind === "incident") return;
       const row = rows.get(`${choice.kind} ${choice.code}`);
       row?.setAttribute("aria-current", "true");
       row?.scrollIntoView({ block: "nearest" });

@@ -1,12 +1,17 @@
-// The county's page: asks the hub for the wards, shows them in a list and on the map, and keeps both of one mind.
+// The county's page: asks the hub for the wards, shows them in a list and on the map, and keeps both of one mind. For
+// somebody who is signed in the desk joins in, with incidents.
 
+import { signInHref, startAccount } from "./account.js";
 import * as address from "./address.js";
 import { county as askCounty } from "./api.js";
 import { startCard } from "./card.js";
 import { el, part } from "./elements.js";
 import { drawBlank, drawList } from "./list.js";
+import { mark } from "./mark.js";
 import { tell, untilDone } from "./notice.js";
 import { startSearch } from "./search.js";
+import { startSheet } from "./sheet.js";
+import { SEVERITIES, word } from "./vocabulary.js";
 import { assemble } from "./wards.js";
 
 /** @typedef {import("./wards.js").Unit} Unit */
@@ -18,35 +23,57 @@ const phone = matchMedia("(max-width: 699px)");
 const mapModule = import("./map.js").catch(() => null);
 
 drawBlank(part("units-list"));
-part("key").toggleAttribute("open", !phone.matches && innerWidth > 900);
 startToggle();
 
-const county = await untilDone(async () => assemble(await askCounty()), {
-  doing: "Loading 35 wards…",
-  failed: "The wards did not load",
-});
+const { county, me } = await untilDone(
+  async () => {
+    const answer = await askCounty();
+    return { county: assemble(answer), me: answer.me };
+  },
+  { doing: "Loading 35 wards…", failed: "The wards did not load" },
+);
 let { choice, view } = address.read();
 /** @type {HTMLElement | null} */
 let cameFrom = null;
 /** @type {ReturnType<typeof import("./map.js").drawMap> | null} */
 let map = null;
+/** @type {ReturnType<typeof import("./desk.js").startDesk> | null} Only for somebody who is signed in. */
+let desk = null;
 
+const sheet = startSheet({ onClose: () => close() });
 const list = drawList(part("units-list"), county, {
   onChoose: (unit) => open(ofUnit(unit), { focus: true }),
   onPoint: (unit) => map?.light(unit),
 });
-part("units-count").textContent = `${county.subCounties.length} sub-counties, ${county.wards.length} wards`;
+if (!me) part("units-count").textContent = `${county.subCounties.length} sub-counties, ${county.wards.length} wards`;
 document.title = `${county.name} County · Operations hub`;
 drawKey();
+part("key").toggleAttribute("open", innerWidth > (me ? 1400 : 900));
 startSearch(county, {
   onUnit: (unit) => open(ofUnit(unit), { focus: true }),
   onPlace: (point) => open({ kind: "place", point }, { focus: true }),
+  more: (text) => desk?.found(text) ?? [],
 });
-const card = startCard({
-  county,
-  onChoose: (unit) => open(ofUnit(unit), { focus: true }),
-  onClose: () => open(null, { focus: true }),
-});
+const card = startCard({ county, sheet, happens: (ward) => desk?.openIn(ward.code) ?? null, onChoose: (unit) => open(ofUnit(unit), { focus: true }) });
+if (me) {
+  // Whoever is not signed in loads none of it.
+  const { startDesk } = await import("./desk.js");
+  desk = startDesk({
+    county,
+    person: me,
+    sheet,
+    map: () => map,
+    onOpen: (reference, { focus = true, travel = true } = {}) => open({ kind: "incident", reference }, { focus, travel }),
+    onUnit: (unit) => open(ofUnit(unit), { focus: true }),
+    onReporting: startReporting,
+    onList() {
+      if (phone.matches || innerWidth < 1200) close();
+      if (phone.matches) toggleUnits(true);
+    },
+    onSignOut: () => location.reload(),
+  });
+  if (choice && choice.kind !== "incident") desk.turn(choice.kind === "place");
+} else startAccount(null, { county, onEyes() {}, onSignOut() {} });
 show(choice, { travel: false });
 document.body.dataset.listed = String(county.wards.length);
 
@@ -67,7 +94,7 @@ for (const skip of document.querySelectorAll(".skip")) {
   });
 }
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !event.defaultPrevented && choice) open(null, { focus: true });
+  if (event.key === "Escape" && !event.defaultPrevented && !part("card").hidden) close();
 });
 
 map = await drawing();
@@ -77,6 +104,7 @@ if (map) {
   map.pin(choice?.kind === "place" ? choice.point : null);
   if (!view && unit) map.show(unit);
   if (!view && choice?.kind === "place") map.reach(choice.point, { close: true });
+  desk?.drawn();
   part("map").dataset.wards = String(await map.settled());
 } else {
   document.body.dataset.map = "missing";
@@ -84,6 +112,8 @@ if (map) {
   tell("The map can’t be drawn here", "This browser offers no WebGL, or the hub’s map files are missing. The list, the search and the cards work without it.");
 }
 document.body.dataset.ready = "true";
+// What was being typed when the page went comes back with it.
+if (desk?.report.waits && !choice) startReporting();
 
 /** The map; null where the browser has no WebGL or the files of MapLibre did not come. */
 async function drawing() {
@@ -92,6 +122,15 @@ async function drawing() {
     return module && module.drawMap(county, view, {
       onWard: (ward) => open(ofUnit(ward), { focus: false, travel: false }),
       onPoint: (point) => open({ kind: "place", point }, { focus: false, travel: false }),
+      onIncidents: (ids) => {
+        if (!desk?.choose(ids)) return;
+        // A card of several has no address of its own.
+        choice = null;
+        address.write(choice, view, { step: true });
+        list.mark(null);
+        document.body.toggleAttribute("data-open", true);
+      },
+      describe: (id) => desk?.describe(id) ?? ["", ""],
       onMoved: (to) => {
         view = to;
         address.write(choice, view, { step: false });
@@ -111,17 +150,37 @@ async function drawing() {
  * @param {{ focus: boolean, travel?: boolean }} how  whether a keyboard should follow, and the map
  */
 function open(next, { focus, travel = true }) {
-  const opening = next && !choice;
+  const opening = next && part("card").hidden;
   if (opening) cameFrom = /** @type {HTMLElement} */ (document.activeElement);
   choice = next;
   address.write(choice, view, { step: true });
   show(choice, { travel });
   if (phone.matches && next) toggleUnits(false);
-  if (focus && next) card.focus();
+  if (focus && next) sheet.focus();
   if (focus && !next) {
     const back = cameFrom?.isConnected && cameFrom !== document.body && cameFrom.checkVisibility() ? cameFrom : part("search");
     back.focus({ preventScroll: true });
   }
+}
+
+function close() {
+  const reporting = desk?.report.isOpen;
+  open(null, { focus: !reporting });
+  if (reporting) part("report").focus();
+}
+
+/** The form of a new incident instead of a card. */
+function startReporting() {
+  if (!desk) return;
+  if (part("card").hidden) cameFrom = part("report");
+  choice = null;
+  address.write(choice, view, { step: false });
+  show(null, { travel: false });
+  if (phone.matches) toggleUnits(false);
+  desk.report.open();
+  document.body.toggleAttribute("data-open", true);
+  // What stood in the middle of the map is to be clicked on: not behind the form.
+  if (phone.matches) map?.aside();
 }
 
 /**
@@ -131,17 +190,29 @@ function open(next, { focus, travel = true }) {
  */
 function show(what, { travel }) {
   const unit = unitOf(what);
+  if (desk?.report.isOpen) desk.report.leave();
+  if (what?.kind !== "incident") desk?.leave();
   if (unit) card.unit(unit);
   else if (what?.kind === "place") card.place(what.point);
-  else card.close();
+  else if (what?.kind === "incident") showIncident(what.reference, map || view ? "sight" : "near", travel);
+  else sheet.close();
   list.mark(unit ? what : null);
-  document.body.toggleAttribute("data-open", Boolean(unit || what?.kind === "place"));
+  document.body.toggleAttribute("data-open", !part("card").hidden);
   map?.choose(unit);
   map?.pin(what?.kind === "place" ? what.point : null);
   if (unit && travel) map?.show(unit);
   if (what?.kind === "place") map?.reach(what.point, { close: travel });
-  if (what && what.kind !== "place" && !unit) part("spoken").textContent = `There is no ${what.kind === "ward" ? "ward" : "sub-county"} ${what.code}.`;
+  if (what && !unit && (what.kind === "ward" || what.kind === "subcounty")) part("spoken").textContent = `There is no ${what.kind === "ward" ? "ward" : "sub-county"} ${what.code}.`;
   else part("spoken").textContent = unit ? `${unit.name} opened` : "";
+}
+
+/** @param {string} reference @param {"near" | "sight"} go @param {boolean} travel */
+function showIncident(reference, go, travel) {
+  if (!desk) {
+    sheet.draw(reference, "Sign in to see incidents", el("p", {}, "Incidents are for those who deal with them, and for those who reported them."), el("a", { class: "button button-link", href: signInHref() }, "Sign in"));
+    return;
+  }
+  desk.show(reference, travel || (go === "near") ? go : null);
 }
 
 /** @param {Unit} unit @returns {Choice} */
@@ -151,7 +222,7 @@ function ofUnit(unit) {
 
 /** @param {Choice} what @returns {Unit | null} */
 function unitOf(what) {
-  return what && what.kind !== "place" ? county.unit(what.kind, what.code) ?? null : null;
+  return what && what.kind !== "place" && what.kind !== "incident" ? county.unit(what.kind, what.code) ?? null : null;
 }
 
 /** What of the map is covered by the card and the phone's list, so that nothing is shown behind them. */
@@ -189,7 +260,10 @@ function toggleUnits(open) {
 
 function drawKey() {
   const water = county.waters.find((water) => water.approximate);
+  const summary = part("key").querySelector("summary");
+  if (me && summary) summary.textContent = "Marks and boundaries (generalised, about 100–200 m; not for legal use)";
   part("key-body").replaceChildren(
+    me ? incidentKey() : "",
     el(
       "ul",
       {},
@@ -198,5 +272,16 @@ function drawKey() {
       el("li", {}, el("span", { class: "patch patch-water" }), water ? "Water, approximate" : "Water"),
     ),
     el("p", {}, "Boundaries: derived from Kenya County Assembly Boundaries, B.D.A. Omare and G.J.M. Omare 2017, CC BY 4.0. Population and land areas: IEBC 2012 delimitation, census of 2009."),
+  );
+}
+
+/** What the marks mean: shape, size and colour for how bad, filling for how far along. */
+function incidentKey() {
+  return el(
+    "ul",
+    { class: "key-incidents" },
+    ...SEVERITIES.map((severity) => el("li", {}, mark(severity, "VERIFIED"), word(severity))),
+    el("li", {}, mark("SEVERE", "REPORTED"), "Not checked yet"),
+    el("li", {}, mark("SEVERE", "CONTAINED"), "Contained"),
   );
 }

@@ -2,12 +2,15 @@
 
 import * as maplibre from "./vendor/maplibre-gl-6.17.0/maplibre-gl.mjs";
 import { el, icon, part } from "./elements.js";
+import { CLICKABLE, drawn, features } from "./incident-layers.js";
 import { style } from "./layers.js";
+import { FINE } from "./mark.js";
 import { box } from "./shapes.js";
 
 /** @typedef {import("./wards.js").County} County */
 /** @typedef {import("./wards.js").Unit} Unit */
 /** @typedef {import("./wards.js").Ward} Ward */
+/** @typedef {import("./incidents.js").Incident} Incident */
 /** @typedef {import("./api.js").Point} Point */
 /** @typedef {import("./address.js").View} View */
 /** @typedef {{ top: number, right: number, bottom: number, left: number }} Room */
@@ -24,18 +27,30 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
  */
 const MARGIN = { lon: 1, lat: 2 };
 
+/** How far beside a mark a click still means it, in pixels: a finger is broader than a mouse. */
+const REACH = { mouse: 2, touch: 12, keyboard: 22 };
+
+/** From so many incidents on they are drawn again at most so often. */
+const MANY = 500;
+const REST_MS = 250;
+
+/** How long the ring around a new incident is to be seen. */
+const PULSE_MS = 6_000;
+
 /**
  * Draws the county.
  * @param {County} county
  * @param {View | null} view  where to stand; the whole county without it
- * @param {{ onWard: (ward: Ward) => void, onPoint: (point: Point) => void, onMoved: (view: View) => void, onWhole: () => void, room: () => Room }} listeners
+ * @param {{ onWard: (ward: Ward) => void, onPoint: (point: Point) => void, onIncidents: (ids: string[]) => void, describe: (id: string) => [string, string], onMoved: (view: View) => void, onWhole: () => void, room: () => Room }} listeners
  */
-export function drawMap(county, view, { onWard, onPoint, onMoved, onWhole, room }) {
+export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, onMoved, onWhole, room }) {
   const whole = box(county.boundary, ...county.wards.map((ward) => ward.boundary));
   const container = part("map");
+  /** @type {Incident[]} */
+  let incidents = [];
   const map = new maplibre.Map({
     container,
-    style: style(county, dark.matches),
+    style: style(county, incidents, dark.matches),
     ...(view ? { center: view.center, zoom: view.zoom } : { bounds: whole, fitBoundsOptions: { padding: room() } }),
     minZoom: 7,
     maxZoom: 18,
@@ -58,13 +73,20 @@ export function drawMap(county, view, { onWard, onPoint, onMoved, onWhole, room 
   let styled = false;
   dark.addEventListener("change", () => {
     styled = false;
-    map.setStyle(style(county, dark.matches), { diff: false });
+    map.setStyle(style(county, incidents, dark.matches), { diff: false });
   });
   // A style, the first or that of the other palette, begins with nothing chosen and nothing pointed at.
   map.on("style.load", () => {
     styled = true;
     pointed = null;
     outline();
+    // What came while the style was being made.
+    if (incidents.length) redraw();
+  });
+  // Marks are drawn when one is needed first: of the forty there are, a night shows ten.
+  map.setMissingStyleImageResolver(async (/** @type {string} */ id) => {
+    const image = drawn(id, dark.matches);
+    if (image && !map.hasImage(id)) map.addImage(id, image, { pixelRatio: FINE });
   });
   map.on("moveend", () => onMoved({ zoom: map.getZoom(), center: [map.getCenter().lng, map.getCenter().lat] }));
 
@@ -74,27 +96,73 @@ export function drawMap(county, view, { onWard, onPoint, onMoved, onWhole, room 
     const [feature] = map.queryRenderedFeatures(at, { layers: ["wards"] });
     return /** @type {Ward | null} */ (feature ? county.unit("ward", feature.properties.code) ?? null : null);
   };
-  /** @param {maplibre.Point} at @param {maplibre.LngLat} where */
-  const answer = (at, where) => {
+  /**
+   * Incidents and discs of them at a point of the screen, topmost first.
+   * @param {maplibre.Point} at @param {number} reach
+   */
+  const marksUnder = ({ x, y }, reach) =>
+    styled && incidents.length ? map.queryRenderedFeatures([[x - reach, y - reach], [x + reach, y + reach]], { layers: CLICKABLE }) : [];
+
+  /** @param {maplibre.MapGeoJSONFeature[]} marks */
+  async function openMarks(marks) {
+    const disc = marks.find(({ properties }) => properties.cluster);
+    if (!disc) {
+      onIncidents([...new Set(marks.map(({ properties }) => properties.id))]);
+      return;
+    }
+    const source = /** @type {maplibre.GeoJSONSource} */ (map.getSource("incidents"));
+    const { cluster_id: id, point_count: howMany } = disc.properties;
+    const leaves = await source.getClusterLeaves(id, howMany, 0).catch(() => []);
+    const spots = new Set(leaves.map((leaf) => String(/** @type {any} */ (leaf.geometry).coordinates)));
+    // Where all lie on one spot no zoom takes them apart: a list does.
+    if (spots.size <= 1) onIncidents(leaves.map((leaf) => leaf.properties?.id));
+    else map.fitBounds(bounds(leaves.map((leaf) => /** @type {any} */ (leaf.geometry).coordinates)), { padding: room(), maxZoom: 15, duration: duration() });
+  }
+
+  let drawing = false;
+  let lastDrawn = -Infinity;
+  function redraw() {
+    drawing = false;
+    lastDrawn = performance.now();
+    if (styled) /** @type {maplibre.GeoJSONSource} */ (map.getSource("incidents")).setData(/** @type {any} */ (features(incidents)));
+  }
+
+  /** @type {((point: Point) => void) | null} */
+  let placed = null;
+
+  /** @param {maplibre.Point} at @param {maplibre.LngLat} where @param {number} reach */
+  const answer = (at, where, reach) => {
+    if (placed) return placed([where.lng, where.lat]);
+    const marks = marksUnder(at, reach);
+    if (marks.length) return openMarks(marks);
     const ward = wardUnder(at);
     if (ward) onWard(ward);
     else onPoint([where.lng, where.lat]);
   };
-  map.on("click", (event) => answer(event.point, event.lngLat));
+  map.on("click", ({ point, lngLat, originalEvent }) =>
+    answer(point, lngLat, /** @type {any} */ (originalEvent).pointerType === "touch" || matchMedia("(pointer: coarse)").matches ? REACH.touch : REACH.mouse),
+  );
   map.getCanvas().addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
     event.preventDefault();
-    answer(map.project(map.getCenter()), map.getCenter());
+    answer(map.project(map.getCenter()), map.getCenter(), REACH.keyboard);
   });
 
   const hint = part("hint");
   map.on("mousemove", ({ point, originalEvent }) => {
-    const ward = originalEvent.buttons ? null : wardUnder(point);
-    light(ward);
-    map.getCanvas().style.cursor = ward ? "pointer" : "";
-    hint.hidden = !ward;
-    if (!ward) return;
-    hint.replaceChildren(el("strong", {}, ward.name), el("span", {}, ward.subCounty.name));
+    const pressed = Boolean(originalEvent.buttons);
+    const [over] = pressed || placed ? [] : marksUnder(point, REACH.mouse);
+    const ward = pressed ? null : wardUnder(point);
+    light(over ? null : ward);
+    map.getCanvas().style.cursor = placed ? "crosshair" : over || ward ? "pointer" : "";
+    hint.hidden = !(over || ward);
+    if (hint.hidden) return;
+    const [name, more] = over
+      ? over.properties.cluster
+        ? [`${over.properties.point_count} incidents`, "Click to see them apart"]
+        : describe(over.properties.id)
+      : [/** @type {Ward} */ (ward).name, /** @type {Ward} */ (ward).subCounty.name];
+    hint.replaceChildren(el("strong", {}, name), el("span", {}, more));
     const onRight = point.x > container.clientWidth - 200;
     hint.style.transform = `translate(${Math.round(point.x)}px, ${Math.round(point.y)}px) translate(${onRight ? "calc(-100% - 14px)" : "14px"}, 16px)`;
   });
@@ -131,6 +199,8 @@ export function drawMap(county, view, { onWard, onPoint, onMoved, onWhole, room 
 
   /** @type {maplibre.Marker | null} */
   let pin = null;
+  /** @type {maplibre.Marker | null} */
+  let ring = null;
 
   const duration = () => (still.matches ? 0 : 500);
 
@@ -142,6 +212,58 @@ export function drawMap(county, view, { onWard, onPoint, onMoved, onWhole, room 
       pin?.remove();
       pin = at && new maplibre.Marker({ element: el("div", { class: "pin", "aria-hidden": "true" }) }).setLngLat(at).addTo(map);
     },
+    /**
+     * Draws these incidents instead of those before.
+     * @param {Incident[]} all
+     */
+    incidents(all) {
+      incidents = all;
+      container.dataset.incidents = String(all.length);
+      // Thousands are gathered anew each time: on a bad night not oftener than the eye follows.
+      if (drawing) return;
+      const left = all.length > MANY ? lastDrawn + REST_MS - performance.now() : 0;
+      if (left <= 0) redraw();
+      else {
+        drawing = true;
+        setTimeout(redraw, left);
+      }
+    },
+    /**
+     * A ring around the incident that is open.
+     * @param {Point | null} at
+     */
+    ring(at) {
+      if (at && ring) {
+        ring.setLngLat(at);
+        return;
+      }
+      ring?.remove();
+      ring = at && new maplibre.Marker({ element: el("div", { class: "ring", "aria-hidden": "true" }) }).setLngLat(at).addTo(map);
+    },
+    /**
+     * A ring that goes by itself: here something is new.
+     * @param {Point} at
+     */
+    pulse(at) {
+      const marker = new maplibre.Marker({ element: el("div", { class: "pulse", "aria-hidden": "true" }, el("span")) }).setLngLat(at).addTo(map);
+      setTimeout(() => marker.remove(), PULSE_MS);
+    },
+    /**
+     * Clicks mean a place until this is called with null.
+     * @param {((point: Point) => void) | null} then
+     */
+    place(then) {
+      placed = then;
+      map.getCanvas().style.cursor = then ? "crosshair" : "";
+      container.toggleAttribute("data-placing", Boolean(then));
+    },
+    /** @returns {Promise<number>} how many incidents stand on the screen, once everything is drawn */
+    marks: () =>
+      new Promise((resolve) => {
+        const count = () => resolve(map.queryRenderedFeatures({ layers: CLICKABLE }).reduce((sum, { properties }) => sum + (properties.point_count ?? 1), 0));
+        map.once("idle", count);
+        map.triggerRepaint();
+      }),
     /** @param {Unit} unit */
     show(unit) {
       const [west, south, east, north] = box(unit.boundary);
@@ -168,6 +290,11 @@ export function drawMap(county, view, { onWard, onPoint, onMoved, onWhole, room 
       if (inside && zoom === map.getZoom()) return;
       map.fitBounds([at, at], { padding: room(), maxZoom: zoom, duration: duration() });
     },
+    /** Brings what stands in the middle of the screen into the middle of what is not covered. */
+    aside() {
+      const { top, right, bottom, left } = room();
+      map.easeTo({ center: map.getCenter(), offset: [(left - right) / 2, (top - bottom) / 2], duration: duration() });
+    },
     whole() {
       map.fitBounds(whole, { padding: room(), duration: duration() });
     },
@@ -182,6 +309,15 @@ export function drawMap(county, view, { onWard, onPoint, onMoved, onWhole, room 
         map.once("idle", done);
       }),
   };
+}
+
+/**
+ * @param {Point[]} points
+ * @returns {[number, number, number, number]}
+ */
+function bounds(points) {
+  const [lons, lats] = [points.map(([lon]) => lon), points.map(([, lat]) => lat)];
+  return [Math.min(...lons), Math.min(...lats), Math.max(...lons), Math.max(...lats)];
 }
 
 /** The button that brings the whole county back into view. */

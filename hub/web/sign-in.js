@@ -6,11 +6,15 @@ import { ask, onSend, part, Refusal, show, whoIsHere } from "./door.js";
 const SIGN_IN = "mutation SignIn($input: SignInInput!) { signIn(input: $input) { expiresAt person { name displayName roles areas { name } } } }";
 const SIGN_OUT = "mutation SignOut { signOut }";
 
+/** The view of the map that one came from: `#map&incident=INC-2026-000123`; null for whoever came here by themselves. */
+const from = location.hash.startsWith("#map") ? `/#${location.hash.slice("#map&".length)}`.replace(/#$/, "") : null;
+
 /** @param {import("./door.js").Person} person */
 function welcome(person) {
   part("who").textContent = person.displayName;
   const roles = person.roles.map((role) => role.toLowerCase().replaceAll("_", " ")).join(", ");
   const areas = person.areas.map((area) => area.name).join(", ");
+  part("to-map").setAttribute("href", from ?? "/");
   part("duties").textContent = [roles, areas].filter(Boolean).join(" · ");
   show("signed-in");
   part("to-map").focus();
@@ -24,7 +28,8 @@ function askForName() {
 onSend(part("sign-in"), async ({ name, password }) => {
   const { signIn } = await ask(SIGN_IN, { input: { name, password } });
   /** @type {HTMLFormElement} */ (part("sign-in")).reset();
-  welcome(signIn.person);
+  if (from) location.replace(from);
+  else welcome(signIn.person);
 });
 
 onSend(part("sign-out"), async () => {

@@ -23,6 +23,7 @@ from graphql import (
     GraphQLError,
     MaxIntrospectionDepthRule,
     OperationDefinitionNode,
+    OperationType,
     located_error,
     specified_rules,
     validate,
@@ -34,6 +35,8 @@ from strawberry.types.arguments import convert_arguments
 from strawberry.types.execution import ExecutionContext, PreExecutionError
 
 from schema.compiler.admit import Ceilings, admit_document, admit_variables
+from schema.compiler.aggregates import MAX_GROUPS, too_many
+from schema.compiler.events import EventSpec, Heard, Told, render_events
 from schema.compiler.kept import Kept
 from schema.compiler.mapping import SPEC, Mapping
 from schema.compiler.render import Statement, render, render_payload
@@ -130,6 +133,9 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         parameters = statement.parameters(self.variable_values)
         context.steps["compile"] = (perf_counter() - begun) * 1000
         answers = dict(zip(statement.keys, await context.fetch_json(statement.sql, parameters), strict=True))
+        for key, answer in answers.items():
+            if answer is None:  # figures alone may say so: a connection and a row are always some JSON
+                raise QueryTooComplex(too_many(key), limit=MAX_GROUPS)
         ordinary = {key: details for key, details in grouped.items() if key not in compiled}
         others: Any = {}
         if ordinary:
@@ -193,6 +199,7 @@ class CompiledSchema(strawberry.Schema):
         # Keys hold the id of an object that the value keeps alive, so that no other object can have it meanwhile.
         self._documents: Kept[Document] = Kept(KEPT_SOURCE)
         self._statements: Kept[tuple[Statement, OperationDefinitionNode, Ceilings]] = Kept(KEPT_SQL)
+        self._told: Kept[tuple[Told, OperationDefinitionNode, Ceilings]] = Kept(KEPT_SQL)
         self._rules = (*specified_rules, MaxIntrospectionDepthRule, *rules)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
@@ -247,7 +254,12 @@ class CompiledSchema(strawberry.Schema):
                 context.graphql_document = document.ast
                 context.pre_execution_errors = document.errors or []
                 if not document.errors:  # Strawberry would run the first of several when none is named
-                    _operation(document.ast, context._provided_operation_name)
+                    operation = _operation(document.ast, context._provided_operation_name)
+                    if operation.operation is OperationType.SUBSCRIPTION:  # whoever can be told again asks `heard`
+                        raise BadUserInput(
+                            "A subscription comes over a websocket (graphql-transport-ws), or with "
+                            "Accept: text/event-stream: a single answer cannot hold it."
+                        )
         except HubError as error:
             context.pre_execution_errors = [located(error)]
             return PreExecutionError(data=None, errors=context.pre_execution_errors)
@@ -284,6 +296,55 @@ class CompiledSchema(strawberry.Schema):
                 limit=limits.max_cost,
             )
 
+    # -- subscriptions ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def journalled(self) -> dict[str, tuple[str, str]]:
+        """Which journalled tables subscriptions are about: the table whose rows are told of, and the column that holds
+        their ids."""
+        subscription = self._schema.subscription_type
+        specs = [self._event_spec(name) for name in subscription.fields] if subscription is not None else []
+        return {table: (spec.table, column) for spec in specs for table, column in spec.journalled.items()}
+
+    def _event_spec(self, root: str) -> EventSpec:
+        subscription = self._schema.subscription_type
+        assert subscription is not None
+        spec: EventSpec = subscription.fields[root].extensions["strawberry-definition"].metadata[SPEC]
+        return spec
+
+    def heard(
+        self, source: str, variables: dict[str, Any] | None, operation_name: str | None, limits: Ceilings
+    ) -> Heard | None:
+        """A subscription, admitted and compiled; None for anything else, which `execute` answers or refuses.
+
+        Raises HubError or GraphQLError for a subscription that cannot be."""
+        admit_variables(variables, limits)
+        document = self.document(source, limits)
+        if document.errors:
+            return None
+        operation = _operation(document.ast, operation_name)
+        if operation.operation is not OperationType.SUBSCRIPTION:
+            return None
+        values = self.variable_values(operation, variables)
+        request = Request(self._schema, operation, _fragments(document.ast), values)
+        key = (id(operation), id(limits), shape_of(request))
+        known = self._told.get(key)
+        if known is not None:
+            told = known[0]
+        else:
+            root = self._schema.subscription_type
+            assert root is not None
+            roots = collected(request, root, [operation.selection_set])
+            if len(roots) != 1:  # validation counts fields before any is skipped
+                raise BadUserInput("A subscription has one root field that is not skipped.")
+            ((name, nodes),) = roots.items()
+            told = render_events(self.mapping, select_field(request, root, name, nodes), limits)
+            document_length = len(operation.loc.source.body) if operation.loc else 0
+            weight = len(told.statement.sql) + BYTES_FOR_CHARACTER * document_length
+            self._told.put(key, (told, operation, limits), weight)
+        self.check_cost(told.statement, values, limits)
+        return told.bind(values, limits.max_cost)
+
     def variable_values(self, operation: OperationDefinitionNode, variables: dict[str, Any] | None) -> VariableValues:
         """A request's variables, checked and coerced. Raises GraphQLError for the first that does not fit."""
         values = get_variable_values(self._schema, operation.variable_definitions or (), variables or {})
@@ -299,12 +360,12 @@ class CompiledSchema(strawberry.Schema):
         document = self.document(source, limits)
         if document.errors:
             raise document.errors[0]
+        heard = self.heard(source, variables, operation_name, limits)
+        if heard is not None:
+            return heard.told.statement, heard.parameters(())
         operation = _operation(document.ast, operation_name)
         values = self.variable_values(operation, variables)
-        fragments = {
-            node.name.value: node for node in document.ast.definitions if isinstance(node, FragmentDefinitionNode)
-        }
-        request = Request(self._schema, operation, fragments, values)
+        request = Request(self._schema, operation, _fragments(document.ast), values)
         query = self._schema.query_type
         assert query is not None
         roots = {
@@ -316,6 +377,10 @@ class CompiledSchema(strawberry.Schema):
             raise BadUserInput("This operation reads no table: there is no statement to show.")
         statement = self.statement(request, roots, limits)
         return statement, statement.parameters(values)
+
+
+def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    return {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
 
 
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:

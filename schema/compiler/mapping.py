@@ -74,8 +74,12 @@ class ComputedSpec:
     expression: Callable[..., Any]
 
 
+class CompiledRoot:
+    """What stands behind a root field that is compiled, of whatever kind."""
+
+
 @dataclass(frozen=True)
-class RootSpec:
+class RootSpec(CompiledRoot):
     """A root field over an entity: `body(row, **arguments)` gives the condition, or None for every row."""
 
     entity: type
@@ -83,7 +87,14 @@ class RootSpec:
     body: Callable[..., Any]
 
 
-Spec = ColumnSpec | OneSpec | ManySpec | FewSpec | ComputedSpec | RootSpec
+@dataclass(frozen=True)
+class ValueSpec(CompiledRoot):
+    """A root field that is one SQL expression and reads no row."""
+
+    expression: Callable[[], Any]
+
+
+Spec = ColumnSpec | OneSpec | ManySpec | FewSpec | ComputedSpec | RootSpec | ValueSpec
 
 
 @dataclass(frozen=True)
@@ -191,6 +202,14 @@ def _root(cls: type, *, many: bool) -> Callable[[Callable[..., Any]], Strawberry
     return declare
 
 
+def value(body: Callable[[], Any]) -> StrawberryField:
+    """Declare a root field that is an SQL expression of the statement itself, null where that is NULL."""
+    field: StrawberryField = _field(described(body), ValueSpec(body))
+    field.python_name = field.name = body.__name__
+    field.type_annotation = StrawberryAnnotation(get_type_hints(body)["return"])
+    return field
+
+
 def described(body: Callable[..., Any]) -> str:
     """What the API says of a declared body: its docstring."""
     text = inspect.getdoc(body)
@@ -267,8 +286,8 @@ class Mapping:
     def field(self, entity: Entity, name: str) -> Field:
         return self._fields[entity.name, name]
 
-    def root(self, definition: GraphQLField) -> RootSpec | None:
+    def root(self, definition: GraphQLField) -> CompiledRoot | None:
         """The spec of a root field that is compiled, or None for one that a resolver answers."""
         declared = definition.extensions.get("strawberry-definition")
         spec = declared.metadata.get(SPEC) if declared is not None else None
-        return spec if isinstance(spec, RootSpec) else None
+        return spec if isinstance(spec, CompiledRoot) else None

@@ -4,23 +4,51 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import shapely
 from graphql import get_named_type
 from graphql.execution.values import VariableValues
-from sqlalchemy import ColumnElement, Double, LargeBinary, Text, bindparam, cast, func, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    LargeBinary,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    false,
+    func,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy import types as sqltypes
-from sqlalchemy.dialects.postgresql import BYTEA, aggregate_order_by
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, aggregate_order_by
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.selectable import FromClause
 
 from geo import sql as spatial
+from schema.compiler import aggregates
 from schema.compiler.admit import Ceilings
+from schema.compiler.aggregates import MAX_GROUPS, TotalsSpec
 from schema.compiler.connections import Page
-from schema.compiler.mapping import ENTITIES, ColumnSpec, ComputedSpec, Entity, FewSpec, ManySpec, Mapping, OneSpec
+from schema.compiler.mapping import (
+    ENTITIES,
+    ColumnSpec,
+    CompiledRoot,
+    ComputedSpec,
+    Entity,
+    FewSpec,
+    ManySpec,
+    Mapping,
+    OneSpec,
+    RootSpec,
+    ValueSpec,
+)
 from schema.compiler.pieces import Piece, as_json, fixed, joined, or_null
 from schema.compiler.pieces import members as pieces_of
 from schema.compiler.selection import Argument, Leaf, Read, Selected, always
@@ -70,6 +98,9 @@ SQL_TYPES: dict[str, Any] = {
 }
 """What an argument of a root or computed field is in SQL, by its scalar."""
 
+IDS: Final = object()
+"""Stands among the parameters of `Renderer.changed` where each batch of events puts the ids that it asks for."""
+
 _LIST_ARGUMENTS = ("where", "orderBy", "first", "after", "last", "before")
 
 
@@ -100,16 +131,40 @@ class Renderer:
         columns = []
         for at, selected in enumerate(roots):
             assert selected.field is not None
-            spec = self.mapping.root(selected.field)
-            assert spec is not None
-            make = self.list if spec.many else self._one
-
-            def on(row: Any, body: Any = spec.body, selected: Selected = selected) -> Any:
-                return self._called(body, row, selected)
-
-            answer = make(ENTITIES[spec.entity], selected, on)
+            answer = self._root(self.mapping.root(selected.field), selected)
             columns.append(func.convert_to(answer, fixed("UTF8"), type_=BYTEA).label(f"r{at}"))
         return self._finished(select(*columns), tuple(selected.key for selected in roots))
+
+    def _root(self, spec: CompiledRoot | None, selected: Selected) -> ColumnElement[str]:
+        if isinstance(spec, ValueSpec):
+            expression = spec.expression()
+            return or_null(as_json(expression, expression.type, selected.type))
+        if isinstance(spec, TotalsSpec):
+            self._costs[-1].append(Cost(always(MAX_GROUPS)))
+            return aggregates.rendered(self, spec, selected)
+        assert isinstance(spec, RootSpec)
+        make = self.list if spec.many else self.one
+        return make(ENTITIES[spec.entity], selected, lambda row: self._called(spec.body, row, selected))
+
+    def changed(
+        self, entity: Entity, wanted: list[Selected], conditions: Callable[[Any], Sequence[ColumnElement[bool]]]
+    ) -> Statement:
+        """Rows by their ids: the id, whether the conditions hold, and where they do a column of JSON for each of
+        `wanted`. The ids are the one parameter whose value is IDS."""
+        alias = self.alias(entity)
+        row = alias.c
+        fits = func.coalesce(and_(true(), *conditions(row)), false())
+        self._costs.append([])
+        answers = [
+            case((fits, func.convert_to(self.object(entity, row, child.children), fixed("UTF8"), type_=BYTEA)))
+            for child in wanted
+        ]
+        below = self._costs.pop()
+        self._costs[-1].append(Cost(always(1), below))
+        ids = self.parameter(always(IDS), ARRAY(sqltypes.Uuid()), ("ids",))
+        named = [answer.label(f"r{at}") for at, answer in enumerate(answers)]
+        query = select(row[entity.key].label("id"), fits.label("fits"), *named).select_from(alias)
+        return self._finished(query.where(row[entity.key] == func.any(ids)), tuple(child.key for child in wanted))
 
     def payload(self, selected: Selected, members: dict[str, Any]) -> Statement:
         pieces = [(child.key, [self._member(selected, child, members)]) for child in selected.children]
@@ -132,7 +187,7 @@ class Renderer:
         if value is None:
             return "null"
         key = uuid.UUID(str(value))
-        return self._one(entity, child, lambda row: row.id == key)
+        return self.one(entity, child, lambda row: row.id == key)
 
     # -- names and values -------------------------------------------------------------------------------------------
 
@@ -247,14 +302,15 @@ class Renderer:
                 # Whether an expression can be NULL cannot be seen: a NULL here must not swallow the object around it.
                 return or_null(as_json(expression, expression.type, get_named_type(selected.type)))
             case OneSpec(on):
-                return self._one(field.target, selected, lambda other: on(row, other))
+                return self.one(field.target, selected, lambda other: on(row, other))
             case ManySpec(on):
                 return self.list(field.target, selected, lambda other: on(row, other))
             case FewSpec(on, most):
                 return self._few(field.target, selected, lambda other: on(row, other), most)
         raise AssertionError(field.spec)
 
-    def _one(self, entity: Entity, selected: Selected, on: Callable[[Any], Any]) -> ColumnElement[str]:
+    def one(self, entity: Entity, selected: Selected, on: Callable[[Any], Any]) -> ColumnElement[str]:
+        """`{…}` of the row for which `on` holds, or null."""
         alias = self.alias(entity)
         where = on(alias.c)
         found = select(self.object(entity, alias.c, selected.children).label("json")).select_from(alias)

@@ -51,6 +51,9 @@ from schema.scalars import holds_variable
 MAX_MEMBERS = 2000
 """Members of input objects in an operation's variables, counted wherever a variable is used."""
 
+SHAPING: set[str] = set()
+"""Enums whose lists decide the statement's text as well: what figures are grouped by."""
+
 Read = Callable[[VariableValues], Any]
 
 
@@ -225,7 +228,7 @@ def _from_node(request: Request, type_: GraphQLInputType, node: ValueNode, place
         assert isinstance(node, ObjectValueNode)
         given = {member.name.value: member.value for member in node.fields}
         return _members(request, named.fields, given, place)
-    if _is_structural(named) and not isinstance(type_, GraphQLList):
+    if _is_structural(named) and (named.name in SHAPING or not isinstance(type_, GraphQLList)):
         return coerce_input_literal(node, type_, request.variables)
     if not holds_variable(node):
         fixed = coerce_input_literal(node, type_, request.variables)
@@ -268,6 +271,8 @@ def _from_value(request: Request, type_: GraphQLInputType, value: Any, read: Rea
                 _from_value(request, type_.of_type, item, _at(read, at), f"{place}[{at}]")
                 for at, item in enumerate(value)
             ]
+        if named.name in SHAPING:
+            return value
     elif isinstance(named, GraphQLInputObjectType):
         request.count(len(value))
         return {
@@ -289,6 +294,8 @@ def shape(type_: GraphQLInputType, value: Any) -> Any:
     if isinstance(type_, GraphQLList):
         if isinstance(named, GraphQLInputObjectType):
             return tuple(shape(type_.of_type, item) for item in value)
+        if named.name in SHAPING:
+            return tuple(value)
     elif isinstance(named, GraphQLInputObjectType):
         return tuple((name, shape(named.fields[name].type, member)) for name, member in value.items())
     elif _is_structural(named):

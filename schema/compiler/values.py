@@ -19,6 +19,13 @@ MAX_BITS = 1000
 """A forged cursor's `1e9999999` is short to write and long to work with, or too large for a float."""
 
 
+def storable(text: str, place: str) -> str:
+    """The text, refused where it holds what PostgreSQL cannot: a NUL, or half of a surrogate pair."""
+    if "\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise BadUserInput(f"{place}: the text holds a character that no database can store (NUL or half a pair)")
+    return text
+
+
 def converter(type_: Any, place: str) -> Callable[[Any], Any]:
     """The function that turns values for a column of this type into what the driver binds. A cursor's values are text
     where JSON has no form of its own for them."""
@@ -26,9 +33,7 @@ def converter(type_: Any, place: str) -> Callable[[Any], Any]:
     def text(value: Any) -> str:
         if not isinstance(value, str):
             raise BadUserInput(f"{place}: a text is expected")
-        if "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise BadUserInput(f"{place}: the text holds a character that no database can store (NUL or half a pair)")
-        return value
+        return storable(value, place)
 
     def key(value: Any) -> uuid.UUID:
         try:

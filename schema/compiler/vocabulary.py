@@ -19,6 +19,7 @@ from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
+from schema.compiler.aggregates import AGGREGATES, TotalsSpec
 from schema.compiler.mapping import ENTITIES, SPEC, ColumnSpec, Entity, FewSpec, ManySpec, OneSpec, RootSpec, Spec
 from schema.scalars import AreaGeoJSON, BBox, Position
 
@@ -229,6 +230,19 @@ def list_arguments(target: str) -> list[StrawberryArgument]:
     ]
 
 
+def event_arguments(target: str) -> list[StrawberryArgument]:
+    """What every subscription to changes of `target` takes."""
+    return [
+        _argument("bbox", "BBox", "Only what meets this box. Example: `[34.70, -0.15, 34.80, -0.05]`."),
+        _argument("where", f"{target}Filter", "Only what is like this, by the words of the list's own filter."),
+        _argument(
+            "after",
+            "str",
+            "Tell from right after this cursor on: that of the last event, or `liveCursor`. Without it: from now on.",
+        ),
+    ]
+
+
 def _argument(name: str, type_: str, description: str) -> StrawberryArgument:
     return StrawberryArgument(
         python_name=name,
@@ -242,6 +256,12 @@ def _argument(name: str, type_: str, description: str) -> StrawberryArgument:
 def complete_root(field: StrawberryField) -> StrawberryField:
     """Give a root connection its list arguments, beside those of its own."""
     spec = spec_of(field)
+    if isinstance(spec, TotalsSpec):
+        counted = AGGREGATES[spec.aggregate].of.__name__
+        field.arguments = [
+            *field.arguments,
+            _argument("where", f"{counted}Filter", "Which rows; without it all of them."),
+        ]
     if isinstance(spec, RootSpec) and spec.many:
         field.arguments = [*field.arguments, *list_arguments(spec.entity.__name__)]
     return field

@@ -28,8 +28,10 @@ import strawberry
 from sqlalchemy import Executable
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.field import StrawberryField
+from strawberry.utils.str_converters import to_camel_case
 
 from schema.compiler.mapping import SPEC, arguments_of, described
+from schema.compiler.values import storable
 from schema.errors import BadUserInput, Conflict
 
 MAX_KEY = 200
@@ -87,6 +89,8 @@ async def once(
     change: Change, name: str, body: Callable[..., Awaitable[dict[str, Any]]], arguments: dict[str, Any]
 ) -> dict[str, Any]:
     """Run a write's body, once under its `clientMutationId`."""
+    for argument, value in arguments.items():
+        _check_texts(value, argument)
     key = getattr(arguments.get("input"), "client_mutation_id", None)
     if not isinstance(key, str):
         return await body(change, **arguments)
@@ -99,6 +103,18 @@ async def once(
     members = await body(change, **arguments)
     await change.settle(key, members)
     return members
+
+
+def _check_texts(value: Any, place: str) -> None:
+    """Refuse what could not be stored in any field of an input, before anything is written."""
+    if isinstance(value, str):
+        storable(value, place)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            _check_texts(getattr(value, field.name), f"{place}.{to_camel_case(field.name)}")
+    elif isinstance(value, (list, tuple)):
+        for at, item in enumerate(value):
+            _check_texts(item, f"{place}[{at}]")
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import statistics
@@ -78,8 +79,45 @@ class Watch:
         body = json.dumps(asked)  # which writes half a pair as JSON can: \ud800
         headers = {"content-type": "application/json"}
         found = [await self.refuses(door, kind or "documents", content=body, headers=headers) for door in doors]
+        events = {**headers, "accept": "text/event-stream"}
+        found.append(await self.refuses("/graphql", "documents as events", content=body, headers=events))
         assert len({refusal[:2] for refusal in found}) == 1, found
+        assert await self._refuses_over_websocket(asked) == found[0].code
         return found[0]
+
+    async def _refuses_over_websocket(self, asked: dict[str, Any]) -> str:
+        """The code that an operation gets through the third door."""
+        self.sessions.statements.clear()
+        begun = time.perf_counter()
+        coming: asyncio.Queue[Any] = asyncio.Queue()
+        told: asyncio.Queue[Any] = asyncio.Queue()
+        headers = [(b"host", b"127.0.0.1")]
+        scope = {
+            "type": "websocket",
+            "scheme": "ws",
+            "path": "/graphql",
+            "headers": headers,
+            "subprotocols": ["graphql-transport-ws"],
+        }
+        serving = asyncio.create_task(self.hub.app({**scope, "query_string": b""}, coming.get, told.put))
+        subscribe = {"type": "subscribe", "id": "1", "payload": asked}
+        coming.put_nowait({"type": "websocket.connect"})
+        for message in ({"type": "connection_init"}, subscribe):
+            coming.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
+        async with asyncio.timeout(10):
+            assert (await told.get())["type"] == "websocket.accept"
+            assert json.loads((await told.get())["text"]) == {"type": "connection_ack"}
+            refusal = await told.get()
+        self.times.setdefault("over a websocket", []).append((time.perf_counter() - begun) * 1000)
+        coming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+        await serving
+        assert not self.sessions.statements, f"asked the database: {self.sessions.statements}"
+        if refusal["type"] == "websocket.close":
+            assert refusal["code"] == 4400, refusal
+            return "BAD_USER_INPUT"
+        said = json.loads(refusal["text"])
+        assert (said["type"], said["id"]) == ("error", "1"), said
+        return str(said["payload"][0]["extensions"]["code"])
 
     async def refuses(self, door: str, kind: str = "requests", *, method: str = "POST", **request: Any) -> Refusal:
         """The refusal of a request, seen to be one."""

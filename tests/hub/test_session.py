@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from hub.county.load import load_county
 from hub.database.migrate import migrate
@@ -20,7 +21,7 @@ from hub.database.session import Sessions
 from hub.identity import NOBODY, PUBLIC, Caller
 from hub.settings import Database, Settings
 from schema.access import ACCESS, Scope
-from schema.errors import Unavailable
+from schema.errors import NotFound, Unavailable
 from tests.conftest import County, Hub, at, ended, running, started
 
 TABLES = sorted(table for noun in ACCESS.nouns.values() for table in noun.tables)
@@ -135,6 +136,22 @@ async def test_a_caller_who_fails_between_two_statements_gives_no_connection_bac
         with pytest.raises(KeyError):
             await fails()
         assert await sees_nothing(sessions) != before
+
+
+async def test_a_refused_change_leaves_nothing_and_costs_no_connection(database: County) -> None:
+    async with opened(database, pool_size=1) as sessions:
+        before = await reads_wards(sessions, CHIEF)
+
+        async def refused() -> None:
+            async with sessions.change(CHIEF) as change:
+                await change.rows(text("set local hub.person = 'somebody else'"))
+                raise NotFound
+
+        for _ in range(3):
+            with pytest.raises(NotFound):
+                await refused()
+        assert (await who(sessions, CHIEF))["person"] == CHIEF.person
+        assert await sees_nothing(sessions) == before
 
 
 async def test_a_timed_out_connection_sees_nothing(database: County) -> None:

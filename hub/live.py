@@ -1,0 +1,530 @@
+"""What goes on live: from the journal's sealed cursors to the events of each subscription.
+
+One `Stream` in each worker follows the journal and remembers what changed last. Each subscription *pulls*: it holds a
+position, waits until the stream is beyond it, and asks the database as its caller of now what became of the rows that
+were announced since. Nothing is queued for anybody: whoever reads slowly falls behind, and catches up from the
+database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from random import uniform
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import asyncpg
+
+from hub.database.session import Sessions
+from hub.identity import SERVICE, Caller
+from hub.journal import AWAY, SEALED, Position, Resync, head
+from schema.access import ACCESS, Reach, Scope
+from schema.compiler.events import ChangeKind, Heard
+from schema.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+MOST_BEHIND: Final = 50_000
+"""Cursors that a subscription can be behind and still catch up; farther back it is told to read everything anew."""
+
+REMEMBERED: Final = 20_000
+"""Announcements that a worker holds in memory: about 10 MB."""
+
+WINDOW: Final = 2_000
+"""Cursors that a worker reads from the journal at once."""
+
+STEP: Final = 500
+"""Cursors that a subscription reads at once that comes back from farther than the worker remembers."""
+
+LOOK_SECONDS: Final = 1.0
+"""How often the journal is looked at where no notification comes: one may be lost."""
+
+MOST_KNOWN: Final = 2_000
+"""Rows of which a subscription remembers whether they were last told as fitting."""
+
+_WAIT_SECONDS = 5.0
+_MOST_CANCELLED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A row that a transaction changed; what became of it each caller asks for themselves."""
+
+    cursor: int
+    """Of the last entry about the row in its transaction."""
+    table: str
+    id: UUID
+    created: bool
+    areas: frozenset[UUID]
+    """Every area that it lay in before and after."""
+    entries: tuple[tuple[str, int], ...]
+    """The journal's entries about it: node and number."""
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Window:
+    """What was announced after a position, up to another one."""
+
+    upto: Position
+    announcements: Sequence[Announcement]
+
+
+# The entry that made a row says what it belongs to; later ones hold only what they changed.
+_ENTRIES = """
+select a.epoch, a.upto, h.cursor as head, a.cursor, a.ends, a.recorded_at, a.node, a.entry, a.areas, m.about,
+       case when m.col = 'id' then a.object_id else coalesce(a.after ->> m.col, (
+         select k.after ->> m.col from journal k
+         where k.object_id = a.object_id and k.tbl = a.tbl and k.after ? m.col order by k.hlc desc limit 1
+       ))::uuid end as id,
+       m.col = 'id' and a.op = 'insert' as created
+from journal_head() h
+cross join journal_after($1, $2, $3) a
+left join unnest($4::text[], $5::text[], $6::text[]) m (tbl, about, col) on m.tbl = a.tbl
+order by a.cursor
+"""
+
+# A position may lie within a transaction. To tell what the whole of it did, it is read from its beginning.
+_BEGINNING = """
+select coalesce((
+  select case when c.ends = c.cursor then c.cursor else (
+    select p.cursor from cursors p where p.cursor < c.cursor and p.ends <> c.ends order by p.cursor desc limit 1
+  ) end
+  from cursors c where c.cursor = $2
+), 0)
+from sealed_upto($1, $2, 1)
+"""
+
+_HEARD = """
+select distinct e.id from unnest($1::uuid[], $2::text[], $3::bigint[]) e (id, node, entry)
+join journal j on j.node = e.node and j.entry = e.entry
+"""
+
+
+def announced(rows: Iterable[Mapping[str, Any]]) -> list[Announcement]:
+    """The rows that whole transactions changed, one announcement for each row and transaction, in cursor order."""
+    found: dict[tuple[int, str, UUID], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["cursor"] is not None and row["id"] is not None:
+            found.setdefault((row["ends"], row["about"], row["id"]), []).append(row)
+    made = [
+        Announcement(
+            entries[-1]["cursor"],
+            table,
+            id,
+            any(entry["created"] for entry in entries),
+            frozenset(area for entry in entries for area in entry["areas"]),
+            tuple((entry["node"], entry["entry"]) for entry in entries),
+            entries[-1]["recorded_at"],
+        )
+        for (_, table, id), entries in found.items()
+    ]
+    return sorted(made, key=lambda each: each.cursor)
+
+
+class Stream:
+    """Follows the journal, in one connection of its own that never holds a transaction open."""
+
+    def __init__(self, url: str, sessions: Sessions, journalled: Mapping[str, tuple[str, str]]) -> None:
+        """`journalled` says which tables' entries are about which rows: see `CompiledSchema.journalled`."""
+        self._url = url
+        self._sessions = sessions
+        self._about = (
+            list(journalled),
+            [table for table, _ in journalled.values()],
+            [column for _, column in journalled.values()],
+        )
+        self._woken = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._met = asyncio.Event()
+        self._ring: list[Announcement] = []
+        self._cursors: list[int] = []
+        self._since = 0
+        self._failures = 0
+        self._catching_up: dict[Position, asyncio.Task[tuple[Position, int, list[Announcement]]]] = {}
+        self.position: Position | None = None
+        """How far the journal was read; None where nothing was ever sealed, or before it was first looked at."""
+
+    # -- following ----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follow until cancelled. A database that is away is waited for, however long."""
+        while True:
+            connection = None
+            try:
+                connection = await asyncpg.connect(
+                    self._url,
+                    timeout=5,
+                    command_timeout=30,
+                    server_settings={
+                        "application_name": "hub stream",
+                        "search_path": "public",
+                        "timezone": "UTC",
+                        "jit": "off",
+                        "role": Scope.SERVICE.value,
+                    },
+                )
+                connection.add_termination_listener(lambda _: self._woken.set())
+                await connection.add_listener(SEALED, lambda *_: self._woken.set())
+                await self._follow(connection)
+            except AWAY as error:
+                self._failures += 1
+                level = logging.WARNING if self._failures in {3, 30} or self._failures % 300 == 0 else logging.DEBUG
+                log.log(level, "live events stand still: %s", error or type(error).__name__)
+            finally:
+                if connection is not None:
+                    with suppress(*AWAY):
+                        await connection.close(timeout=1)
+                    connection.terminate()
+            await _pause(self._failures)
+
+    async def _follow(self, connection: asyncpg.Connection) -> None:
+        while True:
+            self._woken.clear()
+            await self._read(connection)
+            self._met.set()
+            self._failures = 0
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._woken.wait()
+
+    async def _read(self, connection: asyncpg.Connection) -> None:
+        """Everything that was sealed since."""
+        if self.position is None:
+            found = await head(connection)
+            if found is None:
+                return
+            # What was sealed first after this worker had seen nothing at all is news; at the first look it is history.
+            self._begin(Position(found.epoch, 0) if self._met.is_set() else found)
+        while True:
+            assert self.position is not None
+            try:
+                rows = await connection.fetch(_ENTRIES, self.position.epoch, self.position.cursor, WINDOW, *self._about)
+            except asyncpg.PostgresError as error:
+                if error.sqlstate != "HJ001":
+                    raise
+                # The database was restored to before what we have seen. What is remembered may not have happened.
+                found = await head(connection)
+                log.warning("the journal begins anew at %s", found)
+                self._begin(found or Position(self.position.epoch, 0))
+                return
+            upto = Position(rows[0]["epoch"], rows[0]["upto"])
+            made = announced(rows)
+            self._ring += made
+            self._cursors += [each.cursor for each in made]
+            if len(self._ring) > 2 * REMEMBERED:
+                self._since = self._cursors[-REMEMBERED - 1]
+                del self._ring[:-REMEMBERED], self._cursors[:-REMEMBERED]
+            if upto != self.position:
+                self.position = upto
+                self._move()
+            if upto.cursor >= rows[0]["head"]:
+                return
+
+    def _begin(self, position: Position) -> None:
+        self.position, self._since = position, position.cursor
+        self._ring, self._cursors = [], []
+        self._move()
+
+    def _move(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    async def now(self) -> Position | None:
+        """Where somebody begins who asks for what comes from now on. Raises Unavailable where the journal could not be
+        looked at yet."""
+        try:
+            async with asyncio.timeout(_WAIT_SECONDS):
+                await self._met.wait()
+        except TimeoutError as error:
+            raise Unavailable("The hub does not see its journal yet: try again in a moment.") from error
+        return self.position
+
+    async def beyond(self, position: Position | None) -> Position:
+        """Wait until something was sealed after `position`; where that is (the first one for None)."""
+        while True:
+            if position is None:
+                if self.position is not None:
+                    return Position(self.position.epoch, 0)
+            elif self.position is not None and (
+                self.position.epoch != position.epoch or self.position.cursor > position.cursor
+            ):
+                return position
+            await self._moved.wait()
+
+    async def moved(self) -> None:
+        """Wait until the stream goes on, or a moment."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._moved.wait()
+
+    async def window(self, position: Position, most: int) -> Window:
+        """What was announced after a position, at most so many rows on. Raises Resync for one that means nothing here,
+        or that lies too far back."""
+        here = self.position
+        if here is not None and position.epoch == here.epoch and self._since <= position.cursor <= here.cursor:
+            at = bisect_right(self._cursors, position.cursor)
+            return _cut(here, self._ring[at : at + most + 1], most)
+        # Many come back at once after a restart, and from the same place: one of them asks.
+        task = self._catching_up.get(position)
+        if task is None:
+            task = self._catching_up[position] = asyncio.create_task(self._catch_up(position))
+            task.add_done_callback(lambda done: _forgotten(self._catching_up, position, done))
+        upto, last, made = await asyncio.shield(task)
+        if last - position.cursor > MOST_BEHIND:
+            raise Resync(
+                f"This cursor lies over {MOST_BEHIND:,} changes back: read everything anew, and go on from there."
+            )
+        return _cut(upto, made, most)
+
+    async def _catch_up(self, position: Position) -> tuple[Position, int, list[Announcement]]:
+        try:
+            beginning = await self._sessions.fetch(SERVICE, _BEGINNING, [position.epoch, position.cursor])
+            rows = await self._sessions.fetch(SERVICE, _ENTRIES, [position.epoch, beginning[0][0], STEP, *self._about])
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == "HJ001":
+                raise Resync from error
+            raise
+        upto = Position(rows[0]["epoch"], max(rows[0]["upto"], position.cursor))
+        return upto, rows[0]["head"], [each for each in announced(rows) if each.cursor > position.cursor]
+
+
+async def _pause(failures: int) -> None:
+    """Longer from time to time, and not all at once."""
+    await asyncio.sleep(min(0.05 * 2 ** min(failures, 6), 2) * uniform(0.5, 1))  # noqa: S311
+
+
+def _cut(upto: Position, made: Sequence[Announcement], most: int) -> Window:
+    if len(made) > most:
+        return Window(Position(upto.epoch, made[most - 1].cursor), made[:most])
+    return Window(upto, made)
+
+
+def _forgotten(kept: dict[Any, Any], key: Any, done: asyncio.Task[Any]) -> None:
+    kept.pop(key, None)
+    if not done.cancelled():
+        done.exception()  # whoever waited has it; there may be nobody left
+
+
+# -- what a caller is told ---------------------------------------------------------------------------------------------
+
+
+class Sight(Enum):
+    """How a caller stands to a row that changed."""
+
+    FITS = "fits"  # it is seen, and is what was asked for
+    ELSE = "else"  # it is seen, and is something else
+    LOST = "lost"  # it is not seen, and the caller may know that it changed
+    HIDDEN = "hidden"  # it is not seen
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an announced row for a caller, with the event that says so."""
+
+    cursor: int
+    id: UUID
+    created: bool
+    sight: Sight
+    said: bytes
+    """CREATED or UPDATED where it fits, else GONE."""
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What a caller could be told at once, and where they are then."""
+
+    upto: Position
+    outcomes: tuple[Outcome, ...]
+
+
+class Live:
+    """A worker's subscriptions."""
+
+    def __init__(self, sessions: Sessions, stream: Stream, turns: int) -> None:
+        """`turns` is how many of the hub's connections events may use at a time: the others are for questions."""
+        self._sessions = sessions
+        self.stream = stream
+        self._turns = asyncio.Semaphore(max(1, turns))
+        self._pulls: dict[Any, asyncio.Task[Pulled]] = {}
+        self.listening: set[Listener] = set()
+        """The subscriptions that are open."""
+        self.guests: set[Guest] = set()
+        """The connections that stay open, which are told when the hub stops."""
+        self.draining = False
+
+    async def pull(self, heard: Heard, caller: Caller, position: Position) -> Pulled:
+        """What this caller is told of what was announced after a position. Asked once for all who ask the same."""
+        key = (heard.question, caller, position)
+        task = self._pulls.get(key)
+        if task is None:
+            task = self._pulls[key] = asyncio.create_task(self._pull(heard, caller, position))
+            task.add_done_callback(lambda done: _forgotten(self._pulls, key, done))
+        return await asyncio.shield(task)
+
+    async def _pull(self, heard: Heard, caller: Caller, position: Position) -> Pulled:
+        async with self._turns:
+            # What came while others had their turn is read with the rest: load makes fewer statements, not more.
+            window = await self.stream.window(position, heard.most)
+            made = [each for each in window.announcements if each.table == heard.table]
+            if not made or _reads_nothing(caller, heard.table):
+                return Pulled(window.upto, ())
+            ids = list({each.id for each in made})
+            rows = await self._sessions.fetch(caller, heard.sql, heard.parameters(ids))
+            seen = {row["id"]: row for row in rows}
+            lost = await self._heard_of(caller, [each for each in made if each.id not in seen and not each.created])
+        outcomes = []
+        for each in made:
+            row = seen.get(each.id)
+            if row is None:
+                sight = Sight.LOST if each.id in lost else Sight.HIDDEN
+            else:
+                sight = Sight.FITS if row["fits"] else Sight.ELSE
+            change = ChangeKind.CREATED if each.created else ChangeKind.UPDATED
+            said = heard.event(
+                str(Position(window.upto.epoch, each.cursor)),
+                change if sight is Sight.FITS else ChangeKind.GONE,
+                each.id,
+                each.at,
+                tuple(row)[2:] if row is not None and sight is Sight.FITS else None,
+            )
+            outcomes.append(Outcome(each.cursor, each.id, each.created, sight, said))
+        return Pulled(window.upto, tuple(outcomes))
+
+    async def _heard_of(self, caller: Caller, made: list[Announcement]) -> set[UUID]:
+        """Of which rows the journal itself tells this caller, though they see the row no more."""
+        if caller.scope is Scope.AREA:
+            # Nobody in this scope hears of what never touched their areas (`Access` sees to it): spare the question.
+            areas = {UUID(area) for area in caller.areas}
+            made = [each for each in made if each.areas & areas]
+        elif caller.scope is not Scope.COUNTY:
+            made = []  # nobody in a narrower scope hears anything: the journal is closed to them
+        entries = [(each.id, node, entry) for each in made for node, entry in each.entries]
+        if not entries:
+            return set()
+        rows = await self._sessions.fetch(caller, _HEARD, [list(column) for column in zip(*entries, strict=True)])
+        return {row[0] for row in rows}
+
+    def listen(self, heard: Heard, who: Callable[[], Awaitable[Caller]]) -> Listener:
+        """A subscription that begins now, or after its cursor. `who` says, each time anew, as whom it asks."""
+        position = Position.read(heard.after) if heard.after is not None else None
+        return Listener(self, heard, who, position)
+
+    async def drain(self) -> None:
+        """Tell everybody who stays that the hub stops, and where they can go on."""
+        self.draining = True
+        guests = list(self.guests)
+        await asyncio.gather(*(guest.dismiss() for guest in guests))
+
+
+class Guest(Protocol):
+    """A connection that stays open."""
+
+    async def dismiss(self) -> None:
+        """The hub stops: say goodbye. Comes back when it was said, or cannot be."""
+
+
+class Listener:
+    """One subscription: its place in the order, and what its caller was told."""
+
+    def __init__(
+        self, live: Live, heard: Heard, who: Callable[[], Awaitable[Caller]], position: Position | None
+    ) -> None:
+        self._live = live
+        self._heard = heard
+        self._who = who
+        self._known: OrderedDict[UUID, bool] = OrderedDict()
+        self.position = position
+        """Everything up to here was handed on."""
+
+    async def events(self) -> AsyncGenerator[bytes]:
+        """Each event's answer as JSON, without end. Raises Resync where it cannot go on; a database that is away is
+        waited for."""
+        stream = self._live.stream
+        self._live.listening.add(self)
+        try:
+            begun = self.position
+            resuming = begun is not None
+            here = await stream.now()
+            if begun is None:
+                begun = self.position = here
+            while True:
+                # What cannot be resumed is refused at once, not when something happens next.
+                if not resuming or begun is None:
+                    begun = await stream.beyond(begun)
+                resuming = False
+                pulled = await self._pulled(begun)
+                for outcome in pulled.outcomes:
+                    if self._is_news(outcome):
+                        yield outcome.said
+                    self.position = Position(pulled.upto.epoch, outcome.cursor)
+                if pulled.upto == begun:
+                    await stream.moved()  # this worker's stream has not come as far as the subscription
+                begun = self.position = pulled.upto
+        finally:
+            self._live.listening.discard(self)
+
+    async def _pulled(self, position: Position) -> Pulled:
+        failures = cancelled = 0
+        while True:
+            try:
+                return await self._live.pull(self._heard, await self._who(), position)
+            except Unavailable as error:
+                failures += 1
+                cancelled += isinstance(error.__cause__, asyncpg.QueryCanceledError)
+                if cancelled >= _MOST_CANCELLED:
+                    raise
+                await _pause(failures)
+
+    def _is_news(self, outcome: Outcome) -> bool:
+        """Whether this subscription has to hear it. It may have read before what it was never told of, so that what it
+        may know and what no longer fits is told as gone, once; what was new and never fitted, never."""
+        before = self._known.get(outcome.id)
+        match outcome.sight:
+            case Sight.FITS:
+                self._remember(outcome.id, fits=True)
+                return True
+            case Sight.HIDDEN:
+                told = before is True
+            case _:
+                told = before is True or (before is None and not outcome.created)
+        if told or outcome.sight is not Sight.HIDDEN:
+            self._remember(outcome.id, fits=False)
+        return told
+
+    def _remember(self, id: UUID, *, fits: bool) -> None:
+        self._known[id] = fits
+        self._known.move_to_end(id)
+        if len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
+
+
+def _reads_nothing(caller: Caller, table: str) -> bool:
+    """Whether no row can be this caller's, so that nobody need ask: the public, where a noun is closed to it."""
+    if caller.scope is not Scope.PUBLIC:
+        return False
+    noun = next(name for name, noun in ACCESS.nouns.items() if table in noun.tables)
+    return ACCESS.right(ACCESS.public, noun).read <= Reach.COUNTS
+
+
+def goodbye(positions: Iterable[Position | None], *, retry: bool) -> str:
+    """Why a connection is closed, for a program to read: the cursor from which nothing is missed, and after how many
+    seconds to come back. At most 123 bytes, which is what a websocket's close can say."""
+    known = [position for position in positions if position is not None]
+    told: dict[str, Any] = {}
+    if known:
+        told["after"] = str(min(known, key=lambda position: position.cursor))
+    if retry:
+        told["retry"] = round(uniform(0, 10), 1)  # noqa: S311 - so that not all come back at once
+    return json.dumps(told)

@@ -1,0 +1,99 @@
+"""Every path that the hub answers: none of them says what its caller may not see. A path that is not listed here fails,
+so that no door is opened unseen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphql import get_introspection_query
+from starlette.routing import Mount, Route
+
+from tests.leaks.callers import CALLERS
+from tests.leaks.conftest import World, opened
+from tests.leaks.questions import SDL, reads
+from tests.leaks.test_answers import all_questions, leaked
+from tests.leaks.world import canaries
+
+if TYPE_CHECKING:
+    import httpx
+
+DOORS = {
+    "/graphql": "test_answers.py, test_changes.py; by GET below; the websocket in test_live.py",
+    "/graphql/sql": "below: statements hold no values",
+    "/health/live": "below",
+    "/health/ready": "below",
+    "/": "below",
+    "/static/{name:path}": "below",
+    "/favicon.ico": "below",
+    "/sign-in": "below",
+    "/welcome": "below",
+    "/welcome/invitation": "below",
+    "/welcome/acceptance": "below",
+}
+"""Each path, and where it is tried. Whoever adds a path says here how the matrix tries it."""
+
+SUBSCRIPTIONS = {"incidentChanged": "test_live.py"}
+"""Each subscription, and where it is tried."""
+
+
+async def test_every_door_is_known(world: World) -> None:
+    async with opened(world.county) as hub:
+        found = set()
+        for route in hub.app.routes:
+            assert not isinstance(route, Mount), f"{route.path} is mounted: list each path below it in DOORS"
+            found.add(getattr(route, "path", repr(route)))
+        assert found == DOORS.keys()
+
+
+def test_every_subscription_is_known() -> None:
+    assert set(SDL.subscription_type.fields if SDL.subscription_type else ()) == SUBSCRIPTIONS.keys()
+
+
+async def test_no_page_and_no_check_tells_anything(world: World) -> None:
+    async with opened(world.county) as hub:
+        plain = [
+            route.path.replace("{name:path}", "main.js")
+            for route in hub.app.routes
+            if isinstance(route, Route) and "GET" in (route.methods or ())
+        ]
+        assert len(plain) > 6
+        for caller in CALLERS:
+            head = world.headers(caller)
+            answers: list[httpx.Response] = []
+            for path in [*plain, "/graphql?query={incidents{nodes{title}}}", "/nowhere"]:
+                answers.append(await hub.http.get(path, headers=head))
+                answers.append(await hub.http.get(path, headers={**head, "accept": "text/html"}))
+            for path in ("/welcome/invitation", "/welcome/acceptance"):
+                given = {"code": "zq", "displayName": "Somebody", "password": "lantern harbour millet"}
+                answers.append(await hub.http.post(path, json=given, headers={**head, "x-hub": "1"}))
+            for answer in answers:
+                told = canaries(answer.text) | canaries(str(answer.headers))
+                assert not told & world.facts.register.keys(), (caller.name, answer.request.url)
+
+
+async def test_the_schema_holds_no_secret(world: World) -> None:
+    async with opened(world.county) as hub:
+        for caller in CALLERS:
+            answer = await hub.post(get_introspection_query(), headers=world.headers(caller))
+            assert leaked(world.facts, caller, answer, "") == []
+
+
+async def test_a_shown_statement_holds_no_value(world: World) -> None:
+    """Neither of the rows, which it never reads, nor of the question: what is bound stands beside it."""
+    async with opened(world.county) as hub:
+        assert hub.settings.server.shows_statements
+        for question in reads(world.facts):
+            answer = await hub.http.post("/graphql/sql", json={"query": question.document})
+            assert answer.status_code == 200, (question, answer.text)
+            assert canaries(answer.json()["statement"]) == set(), question
+            assert canaries(answer.text) <= canaries(question.document) | canaries(question.document.replace("\\", ""))
+
+
+async def test_what_the_timing_says_is_numbers(world: World) -> None:
+    async with opened(world.county) as hub:
+        for question in (await all_questions(world, hub))[:30]:
+            answer = await hub.post(question.document)
+            for step in answer.headers["server-timing"].split(", "):
+                name, _, duration = step.partition(";dur=")
+                assert name in {"parse", "compile", "database", "total"}
+                assert float(duration) >= 0

@@ -1,0 +1,181 @@
+"""What goes on live: each caller hears of the incidents that they may see, with what they may see of them, by websocket
+and by server-sent events, from now on and from a cursor that somebody else was given."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from graphql import get_named_type
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.leaks.callers import CALLERS, Caller
+from tests.leaks.conftest import World
+from tests.leaks.questions import SDL, selection
+from tests.leaks.rights import Facts
+from tests.leaks.test_answers import EVERYTHING, exposed
+from tests.leaks.world import SEME, canaries
+from tests.sockets import PROTOCOL, Listening, serving
+
+PRESENT = [each for each in CALLERS if not each.gone]
+
+
+def document(name: str) -> str:
+    assert SDL.subscription_type is not None
+    event = get_named_type(SDL.subscription_type.fields[name].type)
+    return f"subscription Live($after: String) {{ {name}(after: $after) {{ {selection(event)} }} }}"
+
+
+class Ear:
+    """A caller who listens, and everything that they were sent."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self.heard: list[str] = []
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        payloads = [json.loads(said) for said in self.heard]
+        payloads = [said.get("payload", said) for said in payloads if said.get("type", "next") == "next"]
+        return [said["data"]["incidentChanged"] for said in payloads]
+
+
+async def by_socket(hub: Listening, world: World, ear: Ear, after: str | None, ready: asyncio.Event) -> None:
+    init = {"authorization": world.headers(ear.caller).get("authorization"), "seeAs": ear.caller.sees_as or None}
+    payload = {name: value for name, value in init.items() if value}
+    async with connect(hub.socket_address, subprotocols=[PROTOCOL], max_size=None) as connection:
+        await connection.send(json.dumps({"type": "connection_init", "payload": payload}))
+        assert json.loads(await connection.recv()) == {"type": "connection_ack"}
+        asked = {"query": document("incidentChanged"), "variables": {"after": after}}
+        await connection.send(json.dumps({"id": "1", "type": "subscribe", "payload": asked}))
+        ready.set()
+        async for said in connection:
+            ear.heard.append(str(said))
+
+
+async def by_sse(hub: Listening, world: World, ear: Ear, after: str | None, ready: asyncio.Event) -> None:
+    asked = {"query": document("incidentChanged"), "variables": {"after": after}}
+    head = {**world.headers(ear.caller), "accept": "text/event-stream"}
+    async with hub.http.stream("POST", "/graphql", json=asked, headers=head, timeout=60) as answer:
+        assert answer.status_code == 200, (await answer.aread(), ear.caller.name)
+        ready.set()
+        async for line in answer.aiter_lines():
+            if line.startswith("data:") and line[5:].strip():
+                ear.heard.append(line[5:].strip())
+
+
+async def settled(ears: list[Ear], count: int) -> None:
+    """Until whoever hears everything has heard it, and then a moment for the others."""
+
+    async def heard() -> bool:
+        return all(len(ear.heard) >= count for ear in ears if ear.caller is EVERYTHING)
+
+    await until(heard)
+    await asyncio.sleep(0.7)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 40) -> None:
+    for _ in range(round(seconds / 0.05)):
+        if await condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not come about")
+
+
+@pytest.mark.parametrize("way", [by_socket, by_sse], ids=["websocket", "server-sent events"])
+async def test_each_caller_hears_what_they_may_see(world: World, way: Any) -> None:
+    county = world.copy()
+    before = Facts(county.owner_url)
+    resumed, live = [Ear(each) for each in PRESENT], [Ear(each) for each in PRESENT]
+    async with serving(county.login_url) as hub, AsyncExitStack() as ending:
+
+        async def asks(query: str, **variables: Any) -> Any:
+            answer = await hub.http.post(
+                "/graphql", json={"query": query, "variables": variables}, headers=world.headers(EVERYTHING)
+            )
+            assert "errors" not in answer.json(), answer.text
+            return answer.json()["data"]
+
+        async def listen(ears: list[Ear], after: str | None) -> None:
+            ready = [asyncio.Event() for _ in ears]
+            for ear, event in zip(ears, ready, strict=True):
+                task = asyncio.create_task(way(hub, world, ear, after, event))
+                ending.push_async_callback(ended, task)
+            await asyncio.gather(*(event.wait() for event in ready))
+
+        await until(lambda: sealed(county.owner_url))  # what the world began with
+        cursor = (await asks("{ liveCursor }"))["liveCursor"]
+        await listen(live, None)
+        await asyncio.sleep(0.5)
+        note = "mutation($input: NoteOnIncidentInput!) { noteOnIncident(input: $input) { incident { id } } }"
+        for key in before.rows["incidents"]:
+            await asks(note, input={"id": key, "note": f"Heard {key}"})
+        await settled(live, len(before.rows["incidents"]))
+        noted = Facts(county.owner_url)
+        # A goes to Seme: gone for Ahero, there for Seme, changed for those who see both.
+        moved = next(key for key, row in before.rows["incidents"].items() if "zqtitleazq" in row["title"])
+        edit = "mutation($input: EditIncidentInput!) { editIncident(input: $input) { incident { id } } }"
+        version = before.rows["incidents"][moved]["version"]
+        await asks(edit, input={"id": moved, "expectedVersion": version, "location": [SEME[0], SEME[1]]})
+        await settled(live, len(before.rows["incidents"]) + 1)
+        # Everybody resumes with the dispatcher's cursor.
+        await listen(resumed, cursor)
+        await settled(resumed, len(before.rows["incidents"]) + 1)
+    after = Facts(county.owner_url)
+    for ear in (*live, *resumed):
+        name = f"{ear.caller.name}, {'live' if ear in live else 'resumed'}"
+        saw, sees = before.seen(ear.caller, "incidents"), after.seen(ear.caller, "incidents")
+        told = {event["id"] for event in ear.events if event["change"] != "GONE"}
+        gone = {event["id"] for event in ear.events if event["change"] == "GONE"}
+        assert told <= saw | sees, name
+        assert told >= sees - {moved}, name
+        assert gone <= (saw - sees), name
+        for event in ear.events:
+            if event["change"] == "GONE":
+                assert event["incident"] is None, name
+        words = canaries(" ".join(ear.heard))
+        times = (before, noted, after)
+        leaked = words & set().union(*(facts.register for facts in times))
+        leaked -= set().union(*(exposed(facts, ear.caller) for facts in times))
+        assert not leaked, (name, sorted(leaked))
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    outcome = (await asyncio.gather(task, return_exceptions=True))[0]
+    fine = (asyncio.CancelledError, ConnectionClosed, httpx.HTTPError)
+    assert outcome is None or isinstance(outcome, fine), outcome
+
+
+async def sealed(owner_url: str) -> bool:
+    """Whether everything in the journal has its cursor."""
+    connection = await asyncpg.connect(owner_url)
+    try:
+        waiting = "select from journal j where not exists (select from cursors c where c.entry = j.entry)"
+        return bool(await connection.fetchval(f"select not exists ({waiting})"))
+    finally:
+        await connection.close()
+
+
+async def test_a_token_that_has_ended_hears_nothing(world: World) -> None:
+    async with serving(world.copy().login_url) as hub:
+        for caller in (each for each in CALLERS if each.gone):
+            asked = {"query": document("incidentChanged"), "variables": {}}
+            head = {**world.headers(caller), "accept": "text/event-stream"}
+            answer = await hub.http.post("/graphql", json=asked, headers=head)
+            assert answer.status_code == 401
+            assert canaries(answer.text) == set()
+            async with connect(hub.socket_address, subprotocols=[PROTOCOL]) as connection:
+                payload = {"authorization": world.headers(caller)["authorization"]}
+                await connection.send(json.dumps({"type": "connection_init", "payload": payload}))
+                with pytest.raises(ConnectionClosed) as closed:
+                    await connection.recv()
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code in {4401, 4403}
