@@ -489,7 +489,7 @@ class Listener:
 
     def _is_news(self, outcome: Outcome) -> bool:
         """Whether this subscription has to hear it. It may have read before what it was never told of, so that what it
-        may know and what no longer fits is told as gone, once; what was new and never fitted, never."""
+        may know and what no longer fits is told as gone, once; of what is new and does not fit, only a later change."""
         before = self._known.get(outcome.id)
         match outcome.sight:
             case Sight.FITS:
@@ -499,7 +499,9 @@ class Listener:
                 told = before is True
             case _:
                 told = before is True or (before is None and not outcome.created)
-        if told or outcome.sight is not Sight.HIDDEN:
+        # A new row is looked at as it is now: it may have fitted when it was made, and have stood in a list that was read
+        # then. So the next change of it must be told, unless this one was.
+        if told or (outcome.sight is not Sight.HIDDEN and not outcome.created):
             self._remember(outcome.id, fits=False)
         return told
 

@@ -78,10 +78,10 @@ async def upload(request: Request) -> Response:
         kind = _kind(request)
         visit = await visit_of(request)
         caller = visit.caller
-        if not caller.person:
-            raise Unauthenticated
         if "x-hub-see-as" in request.headers:
             raise Forbidden("Who looks as somebody else changes nothing: leave X-Hub-See-As out.")
+        if not caller.person:
+            raise Unauthenticated
         incident = _id(request, NO_INCIDENT)
         declared = request.headers.get("content-length", "0")
         if declared.isdecimal() and declared.isascii() and int(declared) > desk.settings.max_photo_bytes:

@@ -123,8 +123,11 @@ async def test_a_filter_is_that_of_the_list(place: Listening) -> None:
         assert (await desk.event())["id"] == id
         await place.ask("dispatcher", MOVE, input={"id": id, "status": "REJECTED", "note": "nothing there"})
         assert ((await desk.event())["change"]) == "GONE"
-        # What the watcher may have seen before it began is told as gone, once; what was new to nobody never is.
+        # What the watcher may have seen in a list is told as gone, once.
         await place.edit(elsewhere, 1, title="On the lake")
+        gone = await desk.event()
+        assert (gone["change"], gone["id"]) == ("GONE", elsewhere)
+        await place.edit(elsewhere, 2, title="Still on the lake")
         await desk.silence()
 
 
@@ -254,6 +257,19 @@ async def test_a_list_and_its_events_come_to_what_the_list_says_in_the_end(place
                 else:
                     held[event["id"]] = event["incident"]
             assert held == wanted
+
+
+async def test_what_a_list_held_before_it_was_sealed_is_told_as_gone(place: Listening) -> None:
+    """A list sees what was committed, also where its cursor does not yet: made, listed and moved on, all after it."""
+    box = {"location": {"bbox": IN_AHERO}}
+    before = (await place.ask("dispatcher", LIST, where=box))["liveCursor"]
+    id = await place.report(location=AHERO)
+    assert id in {each["id"] for each in (await place.ask("dispatcher", LIST, where=box))["incidents"]["nodes"]}
+    await place.edit(id, 1, location=LAKE)
+    async with place.socket("dispatcher") as desk:
+        await desk.subscribe(where=box, after=before)
+        event = await desk.event()
+        assert (event["change"], event["id"]) == ("GONE", id)
 
 
 # -- resuming ----------------------------------------------------------------------------------------------------------

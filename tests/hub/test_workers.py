@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ class Askers:
                 self.answered += 1
             except ConnectionRefusedError:
                 self.refused += 1
-            except OSError as error:  # a request that the killed one held
+            except (OSError, HTTPException) as error:  # a request that the killed one held
                 if isinstance(getattr(error, "reason", None), ConnectionRefusedError):
                     self.refused += 1
                 else:

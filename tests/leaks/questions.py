@@ -11,6 +11,7 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from graphql import (
@@ -324,7 +325,9 @@ def conditions(facts: Facts, entity_name: str, relations: int = 2, *, few: bool 
         if target in MAPPING.entities:
             if not relations or (few and not leads_to_guarded(SDL.type_map[target], relations)):
                 continue
-            for number, inner in enumerate(conditions(facts, target, relations - 1, few=True)):
+            # What no list of its own is filtered by is filtered here or nowhere.
+            brief = few or target in _filtered()
+            for number, inner in enumerate(conditions(facts, target, relations - 1, few=brief)):
                 if "some" in named.fields:
                     for quantifier in named.fields if number < 6 else ["some"]:
                         yield f"{{{name}: {{{quantifier}: {inner}}}}}"
@@ -336,6 +339,18 @@ def conditions(facts: Facts, entity_name: str, relations: int = 2, *, few: bool 
                 yield f"{{{name}: {{{operator}: {literal(value)}}}}}"
                 if few and not known:
                     break
+
+
+@cache
+def _filtered() -> set[str]:
+    """Names of the types that some list is of which takes `where`."""
+    return {
+        below.name
+        for type_ in SDL.type_map.values()
+        if isinstance(type_, GraphQLObjectType)
+        for field in type_.fields.values()
+        if "where" in field.args and (below := node_type(field.type)) is not None
+    }
 
 
 FEW = {"eq", "isNull", "contains", "gt", "near", "bbox"}

@@ -10,7 +10,7 @@ from starlette.routing import Mount, Route
 
 from tests.leaks.callers import CALLERS
 from tests.leaks.conftest import World, opened
-from tests.leaks.questions import SDL, reads
+from tests.leaks.questions import NOBODYS, SDL, reads
 from tests.leaks.test_answers import all_questions, leaked
 from tests.leaks.world import canaries
 
@@ -29,6 +29,9 @@ DOORS = {
     "/welcome": "below",
     "/welcome/invitation": "below",
     "/welcome/acceptance": "below",
+    "/photos/{id}": "below",
+    "/photos/{id}/thumbnail": "below",
+    "/incidents/{id}/photos": "below",
 }
 """Each path, and where it is tried. Whoever adds a path says here how the matrix tries it."""
 
@@ -69,6 +72,43 @@ async def test_no_page_and_no_check_tells_anything(world: World) -> None:
             for answer in answers:
                 told = canaries(answer.text) | canaries(str(answer.headers))
                 assert not told & world.facts.register.keys(), (caller.name, answer.request.url)
+
+
+async def test_a_photo_goes_out_to_whoever_sees_its_incident(world: World) -> None:
+    """To everybody else it answers as a photo does that never was."""
+    facts = world.facts
+    async with opened(world.county) as hub:
+        for caller in (each for each in CALLERS if not each.gone):
+            head, seen = world.headers(caller), facts.seen(caller, "photos")
+            for size, kind in (("", "image"), ("/thumbnail", "thumbnail")):
+                never = await hub.http.get(f"/photos/{NOBODYS}{size}", headers=head)
+                assert never.status_code == 404
+                for key, row in facts.rows["photos"].items():
+                    answer = await hub.http.get(f"/photos/{key}{size}", headers=head)
+                    if key in seen:
+                        assert answer.status_code == 200, (caller.name, key)
+                        assert answer.content == bytes.fromhex(row[kind][2:])
+                    else:
+                        assert (answer.status_code, answer.content) == (404, never.content), (caller.name, key)
+                        told = canaries(answer.text) | canaries(str(answer.headers))
+                        assert not told & facts.register.keys(), caller.name
+
+
+async def test_a_photo_comes_in_from_whoever_may_change_its_incident(world: World) -> None:
+    """What is sent here is no photo, so that nothing is stored; to be told so is for those who could have sent one."""
+    facts = world.facts
+    async with opened(world.county) as hub:
+        for caller in (each for each in CALLERS if not each.gone):
+            head = {**world.headers(caller), "x-hub": "1", "content-type": "image/jpeg"}
+            may = facts.seen(caller, "incidents", "write") & facts.seen(caller, "incidents")
+            never = await hub.http.post(f"/incidents/{NOBODYS}/photos", content=b"no photo at all", headers=head)
+            assert never.status_code == (401 if caller.person is None else 403 if caller.sees_as else 404)
+            for key in facts.rows["incidents"]:
+                answer = await hub.http.post(f"/incidents/{key}/photos", content=b"no photo at all", headers=head)
+                if key in may:
+                    assert answer.status_code == 415, (caller.name, key)
+                else:
+                    assert (answer.status_code, answer.content) == (never.status_code, never.content), caller.name
 
 
 async def test_the_schema_holds_no_secret(world: World) -> None:

@@ -125,6 +125,8 @@ PLAIN = {
         "precision",
     },
     "incident_entries": {"kind", "from_status", "to_status"},
+    # The bytes are canaries, too: test_doors.py looks for them where they go out.
+    "photos": {"width", "height", "image", "thumbnail", "erased_at"},
 }
 
 

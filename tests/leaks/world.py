@@ -40,6 +40,7 @@ class Told:
     """How far it went."""
     reporter: bool = True
     notes: int = 1
+    photos: int = 0
 
 
 AHERO, KOBURA, SEME, LAKE, BORDER, TOWN = (
@@ -54,13 +55,13 @@ AHERO, KOBURA, SEME, LAKE, BORDER, TOWN = (
 town of Kisumu, which is nobody's area."""
 
 TOLD = (
-    Told("A", "Ahero", AHERO, "otieno", "flood", "severe", ("verified", "responding"), notes=2),
-    Told("B", "Ahero", AHERO, "akinyi", "road_crash", "moderate", ("verified",)),
+    Told("A", "Ahero", AHERO, "otieno", "flood", "severe", ("verified", "responding"), notes=2, photos=2),
+    Told("B", "Ahero", AHERO, "akinyi", "road_crash", "moderate", ("verified",), photos=1),
     Told("C", "Kobura", KOBURA, "odera", "fire", "extreme", ()),
     Told("D", "Seme", SEME, "otieno", "crime", "minor", ("verified", "responding", "contained")),
-    Told("E", "Seme", SEME, "wasonga", "medical", "unknown", (), reporter=False),
+    Told("E", "Seme", SEME, "wasonga", "medical", "unknown", (), reporter=False, photos=1),
     Told("F", "the lake", LAKE, "otieno", "drowning", "extreme", ("verified", "responding", "contained", "closed")),
-    Told("G", "the lake", LAKE, "akinyi", "boat_accident", "severe", ()),
+    Told("G", "the lake", LAKE, "akinyi", "boat_accident", "severe", (), photos=1),
     Told("H", "beyond the border", BORDER, None, "landslide", "moderate", ()),
     Told("I", "Kobura", KOBURA, "moraa", "lightning", "minor", ("rejected",), notes=0),
     # Four of a kind in a ward on a day, and five of another.
@@ -141,6 +142,9 @@ def _tell(connection: psycopg.Connection[Any], number: int, told: Told, ids: dic
     for note in range(told.notes):
         moment = at + timedelta(minutes=20 + note, microseconds=note)
         _note(connection, incident, moment, ids["odera"], "note", f"note{letter}{note}")
+    for photo in range(told.photos):
+        moment = at + timedelta(minutes=30 + photo, microseconds=photo)
+        _photograph(connection, incident, letter, photo, moment, by)
     for _ in range(2 * number):  # versions differ from row to row
         connection.execute("update incidents set place = place where id = %s", (incident,))
     if told.reporter:
@@ -148,6 +152,18 @@ def _tell(connection: psycopg.Connection[Any], number: int, told: Told, ids: dic
             "insert into incident_reporters (incident_id, name, phone) values (%s, %s, %s)",
             (incident, canary("reporter", letter), f"+254 700 1{number}1 9{number}3"),
         )
+
+
+def _photograph(connection: Any, incident: Any, letter: str, number: int, at: datetime, by: Any) -> None:
+    """A photo that is none but for its first bytes: what goes out at `/photos` is the canary after them."""
+    image, thumbnail = (
+        b"\xff\xd8\xff" + canary(size, letter, str(number)).encode() for size in ("image", "thumbnail")
+    )
+    connection.execute(
+        "insert into photos (incident_id, digest, sent, width, height, image, thumbnail, added_at, added_by) "
+        "values (%s, sha256(%s), sha256(%s), %s, %s, %s, %s, %s, %s)",
+        (incident, image, thumbnail, 640 + number, 480 + ord(letter), image, thumbnail, at, by),
+    )
 
 
 def _note(connection: Any, incident: Any, at: datetime, by: Any, kind: str, word: str, *steps: str) -> None:
@@ -167,7 +183,8 @@ _FORMS = re.compile(
     r"|INC-\d{4}-\d{6}"  # references
     r"|\+254 \d{3} \d{3} \d{3}"  # numbers of telephones
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\.\d{3,6}"  # moments
-    r"|3[3-6]\.\d{4,7}",  # longitudes
+    r"|3[3-6]\.\d{4,7}"  # longitudes
+    r"|(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])",  # digests
     re.IGNORECASE,
 )
 _ENCODED = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
