@@ -499,8 +499,8 @@ class Listener:
                 told = before is True
             case _:
                 told = before is True or (before is None and not outcome.created)
-        # A new row is looked at as it is now: it may have fitted when it was made, and have stood in a list that was read
-        # then. So the next change of it must be told, unless this one was.
+        # A new row is looked at as it is now: it may have fitted when it was made, and have stood in a list that was
+        # read then. So the next change of it must be told, unless this one was.
         if told or (outcome.sight is not Sight.HIDDEN and not outcome.created):
             self._remember(outcome.id, fits=False)
         return told

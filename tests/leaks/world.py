@@ -156,9 +156,7 @@ def _tell(connection: psycopg.Connection[Any], number: int, told: Told, ids: dic
 
 def _photograph(connection: Any, incident: Any, letter: str, number: int, at: datetime, by: Any) -> None:
     """A photo that is none but for its first bytes: what goes out at `/photos` is the canary after them."""
-    image, thumbnail = (
-        b"\xff\xd8\xff" + canary(size, letter, str(number)).encode() for size in ("image", "thumbnail")
-    )
+    image, thumbnail = (b"\xff\xd8\xff" + canary(size, letter, str(number)).encode() for size in ("image", "thumbnail"))
     connection.execute(
         "insert into photos (incident_id, digest, sent, width, height, image, thumbnail, added_at, added_by) "
         "values (%s, sha256(%s), sha256(%s), %s, %s, %s, %s, %s, %s)",
