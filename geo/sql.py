@@ -6,6 +6,7 @@ from typing import Any
 
 from geoalchemy2 import Geography, Geometry
 from sqlalchemy import Double, Integer, Text, cast, func, literal, literal_column, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql.selectable import FromClause
 
 from geo.columns import SRID
@@ -19,6 +20,11 @@ _DIGITS = literal_column("7", Integer)
 METERS_PER_DEGREE = literal_column("110000.0", Double)
 """A little under a degree's true length near the equator (110,574 m by latitude, 111,320 m by longitude), so that a box
 made with it is never too small."""
+
+_HALF_A_PIXEL = literal_column(str(360 / 512 / 2), Double)
+"""Degrees at zoom 0, where the world is a tile of 512 pixels."""
+
+_TWO = literal_column("2.0::double precision", Double)
 
 _CANDIDATES = literal_column("9", Integer)
 """Candidates taken for the nearest one: order in degrees and order in metres differ by up to 0.7 % here."""
@@ -82,6 +88,18 @@ def near(shape: Expression, other: Expression, meters: Expression) -> Expression
     grown = func.st_expand(other, meters / METERS_PER_DEGREE)
     exact = func.st_dwithin(cast(shape, Geography(srid=SRID)), cast(other, Geography(srid=SRID)), meters)
     return overlaps(shape, grown) & exact
+
+
+def by_distance(shape: Expression, other: Expression) -> Expression:
+    """What the GiST index orders by: degrees in the plane, which is not the order in metres."""
+    return shape.op("<->")(other)
+
+
+def track(points: Expression, order: Expression, zoom: Expression) -> Expression:
+    """A line through points in an order, thinned to what half a pixel shows at a zoom of a web map."""
+    line = func.st_makeline(aggregate_order_by(points, order))
+    thin = _HALF_A_PIXEL / func.power(_TWO, zoom, type_=Double)
+    return func.st_simplify(line, thin, literal_column("true"), type_=Geometry("LINESTRING", srid=SRID))
 
 
 def nearest_id(table: FromClause, geometry: str, place: Expression) -> Expression:

@@ -20,8 +20,11 @@ from hub import events, graphql, health, pages, sign_in, websocket
 from hub.database.session import Sessions
 from hub.identity.sign_ins import Identity
 from hub.identity.stays import Stays
+from hub.intake import door as intake
+from hub.intake.taking import Taking
 from hub.journal import Sealer
-from hub.live import Live, Stream
+from hub.live import Live, Moves, Stream
+from hub.outlets import tiles
 from hub.photos import door as photos
 from hub.settings import Settings
 from schema.api import schema
@@ -34,12 +37,22 @@ def create_app(settings: Settings) -> Starlette:
         raise ValueError("settings.database.database_url is missing: say which database the hub serves")
     sessions = Sessions(url, settings.database)
     stream = Stream(url, sessions, schema.journalled)
-    live = Live(sessions, stream, turns=settings.database.pool_size // 2)
+    moves = Moves(url, sessions)
+    # Connections of their own: whatever else is asked of the hub, what trackers say is stored.
+    reserved = Sessions(url, settings.database, size=2)
+    taking = Taking(reserved, settings.intake)
+    live = Live(sessions, stream, moves, turns=settings.database.pool_size // 2)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await sessions.open()
-        chores = [asyncio.create_task(Sealer(url).run()), asyncio.create_task(stream.run())]
+        await reserved.open()
+        chores = [
+            asyncio.create_task(Sealer(url).run()),
+            asyncio.create_task(stream.run()),
+            asyncio.create_task(moves.run()),
+            asyncio.create_task(taking.run()),
+        ]
         # What was loaded stays: without it in the collector's sight its pauses are short.
         gc.collect()
         gc.freeze()
@@ -50,6 +63,7 @@ def create_app(settings: Settings) -> Starlette:
             chore.cancel()
             with suppress(asyncio.CancelledError):
                 await chore
+        await reserved.close()
         await sessions.close()
 
     app = Starlette(
@@ -58,7 +72,7 @@ def create_app(settings: Settings) -> Starlette:
         middleware=[
             Middleware(pages.SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(settings.server.allowed_hosts), www_redirect=False),
-            Middleware(GZipMiddleware, minimum_size=2048, compresslevel=4),
+            Middleware(GZipMiddleware, minimum_size=tiles.PACKED_FROM, compresslevel=4),
         ],
         exception_handlers={HTTPException: _plain},
     )
@@ -67,6 +81,7 @@ def create_app(settings: Settings) -> Starlette:
     app.state.identity = Identity(sessions, settings.sign_in)
     app.state.stays = Stays(app.state.identity)
     app.state.live = live
+    app.state.taking = taking
     app.state.photos = photos.Desk(settings.photos)
     app.state.readiness = health.Readiness(sessions, url)
     return app
@@ -82,6 +97,8 @@ def routes(settings: Settings) -> list[BaseRoute]:
         Route("/health/ready", health.ready),
         *sign_in.routes(),
         *photos.routes(),
+        *intake.routes(),
+        *tiles.routes(),
         *pages.routes(settings),
     ]
 

@@ -242,6 +242,80 @@ def doctor(anchor_file: Path | None) -> None:
 main.add_command(user)
 
 
+@main.command()
+@click.argument("script", type=click.Choice(("flood-night", "ordinary-day")), default="flood-night")
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The hub that is told.")
+@click.option(
+    "--keys",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help='JSON: device keys by plate, {"DEMO 001": "…"}, and under "token" one of a dispatcher for the reports.',
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(0.1, 3600),
+    default=60.0,
+    show_default=True,
+    help="How many seconds of the script pass in one.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Another number moves everything a little.")
+def simulate(script: str, url: str, file: Path, speed: float, seed: int) -> None:
+    """Play a made-up day on a hub for demonstrations.
+
+    Vehicles drive and calls come in, by the doors that devices and dispatchers use, under the times of now. At speed 60
+    the flood night takes six minutes. Ctrl-C stops it. Every plate and report says that it is DEMO, and yet: never do
+    it to the hub that the county works with.
+
+    \b
+    Examples:
+      hub simulate --keys keys.json
+      hub simulate ordinary-day --keys keys.json --speed 120 --seed 7
+    """
+    import asyncio
+
+    from hub.demonstration.client import Client, Unreachable
+    from hub.demonstration.county import CAST
+    from hub.demonstration.days import SCRIPTS, events_of
+    from hub.demonstration.player import Played, play
+
+    keys = _keys(file)
+    token = keys.pop("token", None)
+    silent = [vehicle.plate for vehicle in CAST if vehicle.plate not in keys]
+    if len(silent) == len(CAST):
+        raise Refusal(f"{file} has a key for none of the vehicles, {silent[0]} to {silent[-1]}.")
+    chosen, played = SCRIPTS[script], Played()
+
+    async def told() -> None:
+        probe = Client(url)
+        try:
+            await probe.get("/health/live")
+        finally:
+            await probe.close()
+        if silent:
+            say(f"No key for {', '.join(silent)}: they stay silent.")
+        if token is None:
+            say(f'No "token" in {file}: nothing is reported, vehicles drive all the same.')
+        say(
+            f"{chosen.title}, {chosen.time(0)} to {chosen.time(chosen.seconds(chosen.end))}, on {url}. Ctrl-C stops it."
+        )
+        await play(events_of(chosen, seed), url, keys, token, speed, caption=say, say=say, played=played)
+
+    how = "Played to its end"
+    try:
+        asyncio.run(told())
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--url") from None
+    except Unreachable as error:
+        raise Refusal(f"No hub answers at {url} ({error}): start it with `hub up`, or say --url.") from None
+    except KeyboardInterrupt:
+        how = f"Stopped at {chosen.time(played.at_seconds)}"
+    say(
+        f"{how}: {played.positions:,} positions, {played.reports} reports and {played.steps} steps taken; "
+        f"{played.retries} tries again, {played.refused} refused, {played.lost} lost."
+    )
+
+
 # -- what they share ---------------------------------------------------------------------------------------------------
 
 
@@ -260,6 +334,17 @@ def _sentences() -> Iterator[None]:
         yield
     except CannotListen as refusal:
         raise Refusal(str(refusal)) from None
+
+
+def _keys(file: Path) -> dict[str, str]:
+    """Device keys by plate, and the token, as somebody wrote them down."""
+    try:
+        given = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise click.BadParameter(f"{file} holds no JSON: {error}", param_hint="--keys") from None
+    if not isinstance(given, dict) or not all(isinstance(key, str) and key for key in given.values()):
+        raise click.BadParameter(f'{file}: an object of texts is needed, like {{"DEMO 001": "…"}}', param_hint="--keys")
+    return given
 
 
 def _settings() -> Settings:

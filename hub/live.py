@@ -1,9 +1,9 @@
-"""What goes on live: from the journal's sealed cursors to the events of each subscription.
+"""What goes on live: from the cursors of the journal, and of positions, to the events of each subscription.
 
-One `Stream` in each worker follows the journal and remembers what changed last. Each subscription *pulls*: it holds a
-position, waits until the stream is beyond it, and asks the database as its caller of now what became of the rows that
-were announced since. Nothing is queued for anybody: whoever reads slowly falls behind, and catches up from the
-database.
+In each worker one `Stream` follows the journal and remembers what changed last, one `Moves` the batches of positions.
+Each subscription *pulls*: it holds a place in the order, waits until the stream is beyond it, and asks the database as
+its caller of now what became of what was announced since. Nothing is queued for anybody: whoever reads slowly falls
+behind, and catches up from the database.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from hub.identity import SERVICE, Caller
 from hub.journal import AWAY, SEALED, Position, Resync, head
 from schema.access import ACCESS, Reach, Scope
 from schema.compiler.events import ChangeKind, Heard
+from schema.compiler.moves import Following
 from schema.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,14 @@ select coalesce((
 from sealed_upto($1, $2, 1)
 """
 
+# A row at least: where there is no batch, it says how far the stream goes.
+_BATCHES = """
+select h.epoch, h.cursor as head, b.cursor, b.batch, b.count
+from position_head() h
+left join lateral position_batches_after(h.cursor, $2, $3) b on h.epoch = $1
+order by b.cursor
+"""
+
 _HEARD = """
 select distinct e.id from unnest($1::uuid[], $2::text[], $3::bigint[]) e (id, node, entry)
 join journal j on j.node = e.node and j.entry = e.entry
@@ -131,28 +140,29 @@ def announced(rows: Iterable[Mapping[str, Any]]) -> list[Announcement]:
     return sorted(made, key=lambda each: each.cursor)
 
 
-class Stream:
-    """Follows the journal, in one connection of its own that never holds a transaction open."""
+class Followed:
+    """Something with cursors in the database, followed in a connection that never holds a transaction open."""
 
-    def __init__(self, url: str, sessions: Sessions, journalled: Mapping[str, tuple[str, str]]) -> None:
-        """`journalled` says which tables' entries are about which rows: see `CompiledSchema.journalled`."""
+    channel: str
+    """Where the database says that there is more."""
+    called: str
+    """What the connection is called in the server's list."""
+    pace = 0.0
+    """Seconds to let more come together, after something came."""
+
+    def __init__(self, url: str, sessions: Sessions) -> None:
         self._url = url
         self._sessions = sessions
-        self._about = (
-            list(journalled),
-            [table for table, _ in journalled.values()],
-            [column for _, column in journalled.values()],
-        )
         self._woken = asyncio.Event()
         self._moved = asyncio.Event()
         self._met = asyncio.Event()
-        self._ring: list[Announcement] = []
-        self._cursors: list[int] = []
-        self._since = 0
         self._failures = 0
-        self._catching_up: dict[Position, asyncio.Task[tuple[Position, int, list[Announcement]]]] = {}
         self.position: Position | None = None
-        """How far the journal was read; None where nothing was ever sealed, or before it was first looked at."""
+        """How far it was read; None where there was never anything, or before it was first looked at."""
+
+    async def _read(self, connection: asyncpg.Connection) -> None:
+        """Everything that came since."""
+        raise NotImplementedError
 
     # -- following ----------------------------------------------------------------------------------------------------
 
@@ -166,7 +176,7 @@ class Stream:
                     timeout=5,
                     command_timeout=30,
                     server_settings={
-                        "application_name": "hub stream",
+                        "application_name": self.called,
                         "search_path": "public",
                         "timezone": "UTC",
                         "jit": "off",
@@ -174,12 +184,12 @@ class Stream:
                     },
                 )
                 connection.add_termination_listener(lambda _: self._woken.set())
-                await connection.add_listener(SEALED, lambda *_: self._woken.set())
+                await connection.add_listener(self.channel, lambda *_: self._woken.set())
                 await self._follow(connection)
             except AWAY as error:
                 self._failures += 1
                 level = logging.WARNING if self._failures in {3, 30} or self._failures % 300 == 0 else logging.DEBUG
-                log.log(level, "live events stand still: %s", error or type(error).__name__)
+                log.log(level, "%s stands still: %s", self.called, error or type(error).__name__)
             finally:
                 if connection is not None:
                     with suppress(*AWAY):
@@ -190,12 +200,69 @@ class Stream:
     async def _follow(self, connection: asyncpg.Connection) -> None:
         while True:
             self._woken.clear()
+            before = self.position
             await self._read(connection)
             self._met.set()
             self._failures = 0
+            if self.pace and self.position != before:
+                await asyncio.sleep(self.pace)
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._woken.wait()
+
+    def _move(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    async def now(self) -> Position | None:
+        """Where somebody begins who asks for what comes from now on. Raises Unavailable where the journal could not be
+        looked at yet."""
+        try:
+            async with asyncio.timeout(_WAIT_SECONDS):
+                await self._met.wait()
+        except TimeoutError as error:
+            raise Unavailable("The hub does not see its journal yet: try again in a moment.") from error
+        return self.position
+
+    async def beyond(self, position: Position | None) -> Position:
+        """Wait until something was sealed after `position`; where that is (the first one for None)."""
+        while True:
+            if position is None:
+                if self.position is not None:
+                    return Position(self.position.epoch, 0)
+            elif self.position is not None and (
+                self.position.epoch != position.epoch or self.position.cursor > position.cursor
+            ):
+                return position
+            await self._moved.wait()
+
+    async def moved(self) -> None:
+        """Wait until the stream goes on, or a moment."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._moved.wait()
+
+
+class Stream(Followed):
+    """Follows the journal."""
+
+    channel = SEALED
+    called = "hub stream"
+
+    def __init__(self, url: str, sessions: Sessions, journalled: Mapping[str, tuple[str, str]]) -> None:
+        """`journalled` says which tables' entries are about which rows: see `CompiledSchema.journalled`."""
+        super().__init__(url, sessions)
+        self._about = (
+            list(journalled),
+            [table for table, _ in journalled.values()],
+            [column for _, column in journalled.values()],
+        )
+        self._ring: list[Announcement] = []
+        self._cursors: list[int] = []
+        self._since = 0
+        self._catching_up: dict[Position, asyncio.Task[tuple[Position, int, list[Announcement]]]] = {}
 
     async def _read(self, connection: asyncpg.Connection) -> None:
         """Everything that was sealed since."""
@@ -235,40 +302,6 @@ class Stream:
         self._ring, self._cursors = [], []
         self._move()
 
-    def _move(self) -> None:
-        moved, self._moved = self._moved, asyncio.Event()
-        moved.set()
-
-    # -- asking -------------------------------------------------------------------------------------------------------
-
-    async def now(self) -> Position | None:
-        """Where somebody begins who asks for what comes from now on. Raises Unavailable where the journal could not be
-        looked at yet."""
-        try:
-            async with asyncio.timeout(_WAIT_SECONDS):
-                await self._met.wait()
-        except TimeoutError as error:
-            raise Unavailable("The hub does not see its journal yet: try again in a moment.") from error
-        return self.position
-
-    async def beyond(self, position: Position | None) -> Position:
-        """Wait until something was sealed after `position`; where that is (the first one for None)."""
-        while True:
-            if position is None:
-                if self.position is not None:
-                    return Position(self.position.epoch, 0)
-            elif self.position is not None and (
-                self.position.epoch != position.epoch or self.position.cursor > position.cursor
-            ):
-                return position
-            await self._moved.wait()
-
-    async def moved(self) -> None:
-        """Wait until the stream goes on, or a moment."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_SECONDS):
-                await self._moved.wait()
-
     async def window(self, position: Position, most: int) -> Window:
         """What was announced after a position, at most so many rows on. Raises Resync for one that means nothing here,
         or that lies too far back."""
@@ -298,6 +331,83 @@ class Stream:
             raise
         upto = Position(rows[0]["epoch"], max(rows[0]["upto"], position.cursor))
         return upto, rows[0]["head"], [each for each in announced(rows) if each.cursor > position.cursor]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Positions that were stored together."""
+
+    cursor: int
+    batch: int
+    count: int
+
+
+class Moves(Followed):
+    """Follows the batches of positions."""
+
+    channel = "moved"
+    called = "hub moves"
+    pace = 0.1
+
+    def __init__(self, url: str, sessions: Sessions) -> None:
+        super().__init__(url, sessions)
+        self._ring: list[Batch] = []
+        self._since = 0
+
+    async def _read(self, connection: asyncpg.Connection) -> None:
+        if self.position is None:
+            await self._begin(connection)
+        assert self.position is not None
+        while True:
+            rows = await connection.fetch(_BATCHES, self.position.epoch, self.position.cursor, WINDOW)
+            if rows[0]["epoch"] != self.position.epoch or rows[0]["head"] < self.position.cursor:
+                # Restored to before what we have seen. What is remembered may not have happened.
+                await self._begin(connection)
+                log.warning("positions begin anew at %s", self.position)
+                return
+            made = [Batch(row["cursor"], row["batch"], row["count"]) for row in rows if row["cursor"] is not None]
+            if not made:
+                return
+            self._ring += made
+            if len(self._ring) > 2 * REMEMBERED:
+                self._since = self._ring[-REMEMBERED - 1].cursor
+                del self._ring[:-REMEMBERED]
+            self.position = Position(self.position.epoch, made[-1].cursor)
+            self._move()
+            if made[-1].cursor >= rows[0]["head"]:
+                return
+
+    async def _begin(self, connection: asyncpg.Connection) -> None:
+        row = await connection.fetchrow("select epoch, cursor from position_head()")
+        self.position, self._since, self._ring = Position(row["epoch"], row["cursor"]), row["cursor"], []
+        self._move()
+
+    async def batches(self, position: Position, most: int) -> tuple[Position, list[int]]:
+        """What was stored after a position, at most so many positions (but one batch at least), and where that ends.
+        Raises Resync for a position that means nothing here, or that lies too far back."""
+        here = self.position
+        assert here is not None
+        if position.epoch != here.epoch or position.cursor > here.cursor:
+            raise Resync
+        if here.cursor - position.cursor > MOST_BEHIND:
+            raise Resync(
+                f"This cursor lies over {MOST_BEHIND:,} batches back: read everything anew, and go on from there."
+            )
+        if position.cursor >= self._since:
+            made = self._ring[position.cursor - self._since :][:STEP]
+        else:
+            rows = await self._sessions.fetch(SERVICE, _BATCHES, [position.epoch, position.cursor, STEP])
+            if rows[0]["epoch"] != position.epoch:
+                raise Resync
+            made = [Batch(row["cursor"], row["batch"], row["count"]) for row in rows if row["cursor"] is not None]
+        taken: list[int] = []
+        upto, brought = position.cursor, 0
+        for each in made:
+            if taken and brought + each.count > most:
+                break
+            taken.append(each.batch)
+            upto, brought = each.cursor, brought + each.count
+        return Position(position.epoch, upto), taken
 
 
 async def _pause(failures: int) -> None:
@@ -346,16 +456,18 @@ class Pulled:
     """What a caller could be told at once, and where they are then."""
 
     upto: Position
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[Outcome | bytes, ...]
+    """Bytes are an event as it is, for everybody who asks."""
 
 
 class Live:
     """A worker's subscriptions."""
 
-    def __init__(self, sessions: Sessions, stream: Stream, turns: int) -> None:
+    def __init__(self, sessions: Sessions, stream: Stream, moves: Moves, turns: int) -> None:
         """`turns` is how many of the hub's connections events may use at a time: the others are for questions."""
         self._sessions = sessions
         self.stream = stream
+        self.moves = moves
         self._turns = asyncio.Semaphore(max(1, turns))
         self._pulls: dict[Any, asyncio.Task[Pulled]] = {}
         self.listening: set[Listener] = set()
@@ -364,12 +476,17 @@ class Live:
         """The connections that stay open, which are told when the hub stops."""
         self.draining = False
 
-    async def pull(self, heard: Heard, caller: Caller, position: Position) -> Pulled:
-        """What this caller is told of what was announced after a position. Asked once for all who ask the same."""
+    async def pull(self, heard: Heard | Following, caller: Caller, position: Position) -> Pulled:
+        """What this caller is told of what came after a position. Asked once for all who ask the same."""
         key = (heard.question, caller, position)
         task = self._pulls.get(key)
         if task is None:
-            task = self._pulls[key] = asyncio.create_task(self._pull(heard, caller, position))
+            pulling = (
+                self._pull_moves(heard, caller, position)
+                if isinstance(heard, Following)
+                else self._pull(heard, caller, position)
+            )
+            task = self._pulls[key] = asyncio.create_task(pulling)
             task.add_done_callback(lambda done: _forgotten(self._pulls, key, done))
         return await asyncio.shield(task)
 
@@ -402,6 +519,16 @@ class Live:
             outcomes.append(Outcome(each.cursor, each.id, each.created, sight, said))
         return Pulled(window.upto, tuple(outcomes))
 
+    async def _pull_moves(self, following: Following, caller: Caller, position: Position) -> Pulled:
+        async with self._turns:
+            upto, batches = await self.moves.batches(position, following.most)
+            if not batches or _reads_nothing(caller, following.table):
+                return Pulled(upto, ())
+            (row,) = await self._sessions.fetch(caller, following.sql, following.parameters(batches))
+        if not row["count"]:
+            return Pulled(upto, ())
+        return Pulled(upto, (following.event(str(upto), tuple(row)[1:]),))
+
     async def _heard_of(self, caller: Caller, made: list[Announcement]) -> set[UUID]:
         """Of which rows the journal itself tells this caller, though they see the row no more."""
         if caller.scope is Scope.AREA:
@@ -416,7 +543,7 @@ class Live:
         rows = await self._sessions.fetch(caller, _HEARD, [list(column) for column in zip(*entries, strict=True)])
         return {row[0] for row in rows}
 
-    def listen(self, heard: Heard, who: Callable[[], Awaitable[Caller]]) -> Listener:
+    def listen(self, heard: Heard | Following, who: Callable[[], Awaitable[Caller]]) -> Listener:
         """A subscription that begins now, or after its cursor. `who` says, each time anew, as whom it asks."""
         position = Position.read(heard.after) if heard.after is not None else None
         return Listener(self, heard, who, position)
@@ -439,7 +566,7 @@ class Listener:
     """One subscription: its place in the order, and what its caller was told."""
 
     def __init__(
-        self, live: Live, heard: Heard, who: Callable[[], Awaitable[Caller]], position: Position | None
+        self, live: Live, heard: Heard | Following, who: Callable[[], Awaitable[Caller]], position: Position | None
     ) -> None:
         self._live = live
         self._heard = heard
@@ -451,7 +578,7 @@ class Listener:
     async def events(self) -> AsyncGenerator[bytes]:
         """Each event's answer as JSON, without end. Raises Resync where it cannot go on; a database that is away is
         waited for."""
-        stream = self._live.stream
+        stream = self._live.moves if isinstance(self._heard, Following) else self._live.stream
         self._live.listening.add(self)
         try:
             begun = self.position
@@ -466,6 +593,10 @@ class Listener:
                 resuming = False
                 pulled = await self._pulled(begun)
                 for outcome in pulled.outcomes:
+                    if isinstance(outcome, bytes):
+                        self.position = pulled.upto
+                        yield outcome
+                        continue
                     if self._is_news(outcome):
                         yield outcome.said
                     self.position = Position(pulled.upto.epoch, outcome.cursor)

@@ -200,6 +200,24 @@ class Photos(_Concern):
     )
 
 
+class Intake(_Concern):
+    """What trackers may send."""
+
+    position_days: int = Field(
+        default=90, ge=1, le=3650, description="How many days positions are kept; older fixes are put aside."
+    )
+    fixes_per_second: float = Field(
+        default=20, gt=0, le=10_000, description="Fixes a second that each device may send for long, for each worker."
+    )
+    fixes_at_once: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Fixes that a device may send at once after a dead zone."
+    )
+    max_batch_rows: int = Field(default=20_000, ge=1, le=1_000_000, description="Most fixes in a batch.")
+    max_batch_bytes: int = Field(
+        default=32 * 1024 * 1024, ge=1024, le=1024**3, description="Largest batch, in bytes when it is inflated."
+    )
+
+
 class Settings:
     """All concerns together, as one process reads them."""
 
@@ -210,18 +228,20 @@ class Settings:
         limits: Limits | None = None,
         sign_in: SignIn | None = None,
         photos: Photos | None = None,
+        intake: Intake | None = None,
     ) -> None:
         self.server = server or Server()
         self.database = database or Database()
         self.limits = limits or Limits()
         self.sign_in = sign_in or SignIn()
         self.photos = photos or Photos()
+        self.intake = intake or Intake()
 
-    concerns = (Server, Database, SignIn, Limits, Photos)
+    concerns = (Server, Database, SignIn, Limits, Photos, Intake)
 
     def each(self) -> tuple[_Concern, ...]:
         """The concerns as they were read."""
-        return self.server, self.database, self.sign_in, self.limits, self.photos
+        return self.server, self.database, self.sign_in, self.limits, self.photos, self.intake
 
     @classmethod
     def read(cls, told: dict[str, dict[str, Any]]) -> Settings:
@@ -232,4 +252,5 @@ class Settings:
             Limits(**told["Limits"]),
             SignIn(**told["SignIn"]),
             Photos(**told["Photos"]),
+            Intake(**told["Intake"]),
         )

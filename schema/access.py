@@ -242,7 +242,7 @@ ACCESS = Access(
             lies_in="person_id in (select person_id from person_areas where until is null and area_id = any ({areas}))",
         ),
         "posts": Noun(("person_areas",), person="person_id", area="area_id"),
-        "secrets": Noun(("credentials", "sign_ins", "invitations", "token_keys")),
+        "secrets": Noun(("credentials", "sign_ins", "invitations", "token_keys", "device_keys")),
         "failures": Noun(("sign_in_failures",), passing=True),
         "incidents": Noun(("incidents",), person="reported_by", area="ward_id"),
         "timelines": Noun(("incident_entries",), through=("incident_id", "incidents")),
@@ -253,8 +253,11 @@ ACCESS = Access(
         # What the public may know of incidents: only what is published stands there, so that it is read by everybody.
         "counts": Noun(("incident_counts",)),
         "gazetteer": Noun(("landmarks",)),
+        "fleet": Noun(("departments", "vehicles", "devices", "quarantined_fixes")),
+        # Only take_fixes() writes there.
+        "positions": Noun(("positions", "latest_positions")),
         # Read and written by the functions that own them alone.
-        "inner": Noun(("write_keys", "incident_numbers", "incident_tallies")),
+        "inner": Noun(("write_keys", "incident_numbers", "incident_tallies", "position_streams", "position_batches")),
     },
     roles={
         "public": Role(
@@ -298,8 +301,10 @@ ACCESS = Access(
                 "timelines": KEEP,
                 "photos": KEEP,
                 "callers": KEEP,
+                "fleet": KEEP,
+                "positions": SEE,
             },
-            hears=dict.fromkeys(("incidents", "timelines", "photos"), Reach.COUNTY),
+            hears=dict.fromkeys(("incidents", "timelines", "photos", "fleet"), Reach.COUNTY),
         ),
         "coordinator": Role(
             Scope.COUNTY,
@@ -311,21 +316,53 @@ ACCESS = Access(
                 "timelines": KEEP,
                 "photos": KEEP,
                 "callers": KEEP,
+                "fleet": KEEP,
+                "positions": SEE,
             },
-            hears=dict.fromkeys(("incidents", "timelines", "photos"), Reach.COUNTY),
+            hears=dict.fromkeys(("incidents", "timelines", "photos", "fleet"), Reach.COUNTY),
         ),
-        "fleet_manager": Role(Scope.COUNTY, {"incidents": SEE, "timelines": SEE, "photos": SEE}),
-        "enforcement_supervisor": Role(Scope.COUNTY, {"incidents": SEE, "timelines": SEE, "photos": SEE}),
-        "planner": Role(Scope.COUNTY, {"incidents": SEE, "timelines": SEE, "photos": SEE}),
+        "fleet_manager": Role(
+            Scope.COUNTY,
+            {"incidents": SEE, "timelines": SEE, "photos": SEE, "fleet": KEEP, "positions": SEE},
+            hears={"fleet": Reach.COUNTY},
+        ),
+        "enforcement_supervisor": Role(
+            Scope.COUNTY, {"incidents": SEE, "timelines": SEE, "photos": SEE, "fleet": SEE, "positions": SEE}
+        ),
+        "planner": Role(
+            Scope.COUNTY, {"incidents": SEE, "timelines": SEE, "photos": SEE, "fleet": SEE, "positions": SEE}
+        ),
         "auditor": Role(
             Scope.COUNTY,
-            {"people": SEE, "duties": SEE, "posts": SEE, "incidents": SEE, "timelines": SEE, "photos": SEE},
-            hears=dict.fromkeys(("people", "duties", "posts", "incidents", "timelines", "photos"), Reach.COUNTY),
+            {
+                "people": SEE,
+                "duties": SEE,
+                "posts": SEE,
+                "incidents": SEE,
+                "timelines": SEE,
+                "photos": SEE,
+                "fleet": SEE,
+                "positions": SEE,
+            },
+            hears=dict.fromkeys(
+                ("people", "duties", "posts", "incidents", "timelines", "photos", "fleet"), Reach.COUNTY
+            ),
         ),
         "administrator": Role(
             Scope.COUNTY,
-            {"people": KEEP, "duties": KEEP, "posts": KEEP, "incidents": KEEP, "timelines": KEEP, "photos": KEEP},
-            hears=dict.fromkeys(("people", "duties", "posts", "incidents", "timelines", "photos"), Reach.COUNTY),
+            {
+                "people": KEEP,
+                "duties": KEEP,
+                "posts": KEEP,
+                "incidents": KEEP,
+                "timelines": KEEP,
+                "photos": KEEP,
+                "fleet": KEEP,
+                "positions": SEE,
+            },
+            hears=dict.fromkeys(
+                ("people", "duties", "posts", "incidents", "timelines", "photos", "fleet"), Reach.COUNTY
+            ),
         ),
         # Nobody's role: what the hub does by itself (signing in, sealing, and what an operator types on its machine).
         "service": Role(

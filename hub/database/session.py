@@ -113,9 +113,11 @@ class Transaction:
 class Sessions:
     """The hub's connections to its database."""
 
-    def __init__(self, url: str, settings: Database) -> None:
+    def __init__(self, url: str, settings: Database, size: int | None = None) -> None:
+        """`size` is how many connections there are at most; unset: as many as the settings say."""
         self._url = url
         self._settings = settings
+        self._size = size or settings.pool_size
         self._pool: asyncpg.Pool | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -124,7 +126,7 @@ class Sessions:
         self._pool = await asyncpg.create_pool(
             self._url,
             min_size=0,
-            max_size=self._settings.pool_size,
+            max_size=self._size,
             connection_class=_Connection,
             reset=_keep,
             max_inactive_connection_lifetime=0,

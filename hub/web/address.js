@@ -1,8 +1,8 @@
-// What the address bar says: which unit, place or incident is open and where the map stands, so that a link or Back brings it again.
+// What the address bar says: which unit, place, incident or vehicle is open and where the map stands, so that a link or Back brings it again.
 
 /**
  * @typedef {{ zoom: number, center: [number, number] }} View
- * @typedef {{ kind: "ward" | "subcounty", code: string } | { kind: "place", point: [number, number] } | { kind: "incident", reference: string } | null} Choice
+ * @typedef {{ kind: "ward" | "subcounty", code: string } | { kind: "place", point: [number, number] } | { kind: "incident", reference: string } | { kind: "vehicle", plate: string } | null} Choice
  */
 
 /**
@@ -20,6 +20,8 @@ export function read(hash = location.hash) {
   }
   const reference = said.get("incident");
   if (reference) choice = { kind: "incident", reference };
+  const plate = said.get("vehicle");
+  if (plate) choice = { kind: "vehicle", plate };
   const at = numbers(said.get("place"), 2);
   if (at && onEarth(at[0], at[1])) choice = { kind: "place", point: [at[1], at[0]] };
   const view = numbers(said.get("view"), 3);
@@ -34,6 +36,7 @@ export function hash(choice, view) {
   const said = [];
   if (choice?.kind === "place") said.push(`place=${choice.point[1].toFixed(5)}/${choice.point[0].toFixed(5)}`);
   else if (choice?.kind === "incident") said.push(`incident=${encodeURIComponent(choice.reference)}`);
+  else if (choice?.kind === "vehicle") said.push(`vehicle=${encodeURIComponent(choice.plate)}`);
   else if (choice) said.push(`${choice.kind}=${encodeURIComponent(choice.code)}`);
   if (view) said.push(`view=${view.zoom.toFixed(2)}/${view.center[1].toFixed(4)}/${view.center[0].toFixed(4)}`);
   return said.length ? `#${said.join("&")}` : location.pathname;

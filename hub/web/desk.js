@@ -1,10 +1,12 @@
 // The desk of somebody who is signed in: incidents in list, map and card of one mind, live, and told in as few words as do.
 
 import { signInHref, startAccount } from "./account.js";
+import { hash } from "./address.js";
 import { lookAs, looksAs } from "./api.js";
 import { startBoard } from "./board.js";
 import { el, part } from "./elements.js";
 import { count } from "./figures.js";
+import { startFleet } from "./fleet.js";
 import { startIncidentCard } from "./incident-card.js";
 import { inWords, startIncidentList, whereabouts } from "./incident-list.js";
 import { CHANGES, openIncidents, pastIncidents } from "./incidents.js";
@@ -28,9 +30,10 @@ const NEWS_MS = 15_000;
  * @param {{ county: import("./wards.js").County, person: Person, sheet: import("./sheet.js").Sheet,
  *   map: () => ReturnType<typeof import("./map.js").drawMap> | null,
  *   onOpen: (reference: string, how?: { focus?: boolean, travel?: boolean }) => void, onUnit: (unit: import("./wards.js").Unit) => void,
+ *   onVehicle: (plate: string, how: { focus: boolean, travel: boolean }) => void, onSeveral: () => void,
  *   onReporting: () => void, onList: () => void, onSignOut: () => void }} from   `onList`: the list is to be seen
  */
-export function startDesk({ county, person, sheet, map, onOpen, onUnit, onReporting, onList, onSignOut }) {
+export function startDesk({ county, person, sheet, map, onOpen, onVehicle, onSeveral, onUnit, onReporting, onList, onSignOut }) {
   document.body.dataset.person = person.name;
   document.body.dataset.live = "joining";
   /** @type {Incident[]} */
@@ -116,7 +119,29 @@ export function startDesk({ county, person, sheet, map, onOpen, onUnit, onReport
   });
   if (report.waits) button.textContent = "Continue the report";
 
+  /** How the lines of this page are. @type {{ incidents: import("./live.js").State | null, vehicles: import("./live.js").State | null }} */
+  const lines = { incidents: null, vehicles: null };
   let live = connect();
+  const fleet = startFleet({
+    county,
+    person,
+    sheet,
+    map,
+    onOpen: onVehicle,
+    onSeveral(vehicles, ids) {
+      const incidents = ids.map(board.get).filter((incident) => incident !== undefined);
+      fleet.several(
+        vehicles,
+        incidents.map(({ reference, severity, status, title }) => ({ element: mark(severity, status), label: title, href: hash({ kind: "incident", reference }, null), open: () => onOpen(reference) })),
+      );
+      onSeveral();
+    },
+    onUnit,
+    onState(state) {
+      lines.vehicles = state;
+      sayState();
+    },
+  });
 
   function connect() {
     return startLive({
@@ -136,7 +161,10 @@ export function startDesk({ county, person, sheet, map, onOpen, onUnit, onReport
         board.take(event);
         return event.cursor;
       },
-      onState: sayState,
+      onState(state) {
+        lines.incidents = state;
+        sayState();
+      },
     });
   }
 
@@ -161,8 +189,16 @@ export function startDesk({ county, person, sheet, map, onOpen, onUnit, onReport
 
   // ── Live or not ──────────────────────────────────────────
 
-  /** @param {import("./live.js").State} state */
-  function sayState({ live: is, since, why, ended }) {
+  /** The page is live only while all of its lines are; it is stale since the first of them was last heard. */
+  function sayState() {
+    const { incidents, vehicles } = lines;
+    if (!incidents) return;
+    const broken = [incidents, ...(vehicles && !vehicles.joining ? [vehicles] : [])].filter(({ live }) => !live);
+    if (!broken.length && vehicles?.joining) return;
+    const is = !broken.length;
+    const since = is ? incidents.since : Math.min(...broken.map(({ since }) => since));
+    const { why = "" } = broken[0] ?? {};
+    const ended = broken.some(({ ended }) => ended);
     const line = part("live");
     const was = document.body.dataset.live;
     document.body.dataset.live = is ? "live" : ended ? "ended" : "stale";
@@ -183,7 +219,7 @@ export function startDesk({ county, person, sheet, map, onOpen, onUnit, onReport
     line.replaceChildren(
       el("span", { class: "dot", "aria-hidden": "true" }),
       el("span", {}, said),
-      el("button", { type: "button", class: "now", onClick: () => live.hurry() }, "Try now"),
+      el("button", { type: "button", class: "now", onClick: () => { live.hurry(); fleet.hurry(); } }, "Try now"),
     );
   }
 
@@ -198,6 +234,7 @@ export function startDesk({ county, person, sheet, map, onOpen, onUnit, onReport
     }
     lookAs(words);
     live.stop();
+    lines.incidents = null;
     document.body.dataset.live = "joining";
     part("live").replaceChildren(el("span", { class: "dot", "aria-hidden": "true" }), "Connecting…");
     document.body.toggleAttribute("data-eyes", Boolean(words));
@@ -209,6 +246,7 @@ export function startDesk({ county, person, sheet, map, onOpen, onUnit, onReport
     else sayEyes(null, 0);
     board.replace([]);
     live = connect();
+    fleet.again();
   }
   let label_ = "";
 
@@ -323,7 +361,12 @@ export function startDesk({ county, person, sheet, map, onOpen, onUnit, onReport
       fresh = null;
       list.mark(reference);
     },
-    leave() {
+    /** @param {string} plate @param {"near" | "sight" | null} go */
+    showVehicle: fleet.show,
+    /** What is open now is something else. @param {string | null} kind */
+    leave(kind) {
+      if (kind !== "vehicle") fleet.leave();
+      if (kind === "incident") return;
       marked = stands = wanted = null;
       list.mark(null);
       map()?.ring(null);
@@ -363,6 +406,7 @@ export function startDesk({ county, person, sheet, map, onOpen, onUnit, onReport
     },
     /** The map is there now. */
     drawn() {
+      fleet.drawn();
       draw();
       map()?.ring(stands);
       travel();

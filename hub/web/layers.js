@@ -183,6 +183,9 @@ export function style(county, incidents, dark) {
   };
 }
 
+/** What layers that come later need to fit in. @param {boolean} dark */
+export const look = (dark) => ({ text: (dark ? DARK : LIGHT).text, halo: (dark ? DARK : LIGHT).halo, font: PLAIN, dark });
+
 /** @type {WeakMap<County, Record<string, unknown>>} */
 const drawn = new WeakMap();
 

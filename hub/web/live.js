@@ -6,7 +6,7 @@
 import { HubError } from "./api.js";
 import { now } from "./times.js";
 
-/** @typedef {{ live: boolean, since: number, why: string, ended: boolean }} State  `ended`: the sign-in is over */
+/** @typedef {{ live: boolean, since: number, why: string, ended: boolean, joining?: boolean }} State  `ended`: the sign-in is over; `joining`: not yet tried */
 
 const PING_EVERY_MS = 10_000;
 const PONG_WITHIN_MS = 5_000;

@@ -64,6 +64,8 @@ if (me) {
     sheet,
     map: () => map,
     onOpen: (reference, { focus = true, travel = true } = {}) => open({ kind: "incident", reference }, { focus, travel }),
+    onVehicle: (plate, how) => open({ kind: "vehicle", plate }, how),
+    onSeveral: several,
     onUnit: (unit) => open(ofUnit(unit), { focus: true }),
     onReporting: startReporting,
     onList() {
@@ -72,7 +74,7 @@ if (me) {
     },
     onSignOut: () => location.reload(),
   });
-  if (choice && choice.kind !== "incident") desk.turn(choice.kind === "place");
+  if (choice && choice.kind !== "incident" && choice.kind !== "vehicle") desk.turn(choice.kind === "place");
 } else startAccount(null, { county, onEyes() {}, onSignOut() {} });
 show(choice, { travel: false });
 document.body.dataset.listed = String(county.wards.length);
@@ -115,6 +117,14 @@ document.body.dataset.ready = "true";
 // What was being typed when the page went comes back with it.
 if (desk?.report.waits && !choice) startReporting();
 
+/** A card of several has no address of its own. */
+function several() {
+  choice = null;
+  address.write(choice, view, { step: true });
+  list.mark(null);
+  document.body.toggleAttribute("data-open", true);
+}
+
 /** The map; null where the browser has no WebGL or the files of MapLibre did not come. */
 async function drawing() {
   const module = await mapModule;
@@ -123,12 +133,7 @@ async function drawing() {
       onWard: (ward) => open(ofUnit(ward), { focus: false, travel: false }),
       onPoint: (point) => open({ kind: "place", point }, { focus: false, travel: false }),
       onIncidents: (ids) => {
-        if (!desk?.choose(ids)) return;
-        // A card of several has no address of its own.
-        choice = null;
-        address.write(choice, view, { step: true });
-        list.mark(null);
-        document.body.toggleAttribute("data-open", true);
+        if (desk?.choose(ids)) several();
       },
       describe: (id) => desk?.describe(id) ?? ["", ""],
       onMoved: (to) => {
@@ -191,10 +196,11 @@ function startReporting() {
 function show(what, { travel }) {
   const unit = unitOf(what);
   if (desk?.report.isOpen) desk.report.leave();
-  if (what?.kind !== "incident") desk?.leave();
+  desk?.leave(what?.kind ?? null);
   if (unit) card.unit(unit);
   else if (what?.kind === "place") card.place(what.point);
   else if (what?.kind === "incident") showIncident(what.reference, map || view ? "sight" : "near", travel);
+  else if (what?.kind === "vehicle") showVehicle(what.plate, map || view ? "sight" : "near", travel);
   else sheet.close();
   list.mark(unit ? what : null);
   document.body.toggleAttribute("data-open", !part("card").hidden);
@@ -215,6 +221,15 @@ function showIncident(reference, go, travel) {
   desk.show(reference, travel || (go === "near") ? go : null);
 }
 
+/** @param {string} plate @param {"near" | "sight"} go @param {boolean} travel */
+function showVehicle(plate, go, travel) {
+  if (!desk) {
+    sheet.draw(plate, "Sign in to see vehicles", el("p", {}, "Where vehicles are is for those who send them."), el("a", { class: "button button-link", href: signInHref() }, "Sign in"));
+    return;
+  }
+  desk.showVehicle(plate, travel || go === "near" ? go : null);
+}
+
 /** @param {Unit} unit @returns {Choice} */
 function ofUnit(unit) {
   return { kind: unit.kind, code: unit.code };
@@ -222,7 +237,7 @@ function ofUnit(unit) {
 
 /** @param {Choice} what @returns {Unit | null} */
 function unitOf(what) {
-  return what && what.kind !== "place" && what.kind !== "incident" ? county.unit(what.kind, what.code) ?? null : null;
+  return what && what.kind !== "place" && what.kind !== "incident" && what.kind !== "vehicle" ? county.unit(what.kind, what.code) ?? null : null;
 }
 
 /** What of the map is covered by the card and the phone's list, so that nothing is shown behind them. */

@@ -3,7 +3,7 @@
 import * as maplibre from "./vendor/maplibre-gl-6.17.0/maplibre-gl.mjs";
 import { el, icon, part } from "./elements.js";
 import { CLICKABLE, drawn, features } from "./incident-layers.js";
-import { style } from "./layers.js";
+import { look, style } from "./layers.js";
 import { FINE } from "./mark.js";
 import { box } from "./shapes.js";
 
@@ -13,6 +13,11 @@ import { box } from "./shapes.js";
 /** @typedef {import("./incidents.js").Incident} Incident */
 /** @typedef {import("./api.js").Point} Point */
 /** @typedef {import("./address.js").View} View */
+/**
+ * @typedef {{ sources: () => Record<string, any>, layers: (look: ReturnType<typeof look>) => any[], drawn: (name: string, dark: boolean) => ImageData | null,
+ *   clickable: string[], describe: (id: string) => [string, string], onChoose: (ids: string[], incidents: string[]) => void,
+ *   onDrag: () => void, onZoomed: (zoom: number) => void }} Overlay  what only some see: it brings its own layers
+ */
 /** @typedef {{ top: number, right: number, bottom: number, left: number }} Room */
 
 // Its worker starts while the hub still answers.
@@ -70,6 +75,9 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
   map.addControl(new WholeCounty(onWhole), "top-left");
   map.addControl(new maplibre.ScaleControl({ maxWidth: 110, unit: "metric" }), "bottom-left");
 
+  // What a source holds, for tests: the map draws on a canvas, where nobody can read it.
+  /** @type {any} */ (container).held = async (/** @type {string} */ name) => /** @type {maplibre.GeoJSONSource | undefined} */ (map.getSource(name))?.getData();
+
   let styled = false;
   dark.addEventListener("change", () => {
     styled = false;
@@ -82,12 +90,24 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
     outline();
     // What came while the style was being made.
     if (incidents.length) redraw();
+    lay();
   });
   // Marks are drawn when one is needed first: of the forty there are, a night shows ten.
   map.setMissingStyleImageResolver(async (/** @type {string} */ id) => {
-    const image = drawn(id, dark.matches);
+    const image = drawn(id, dark.matches) ?? over?.drawn(id, dark.matches);
     if (image && !map.hasImage(id)) map.addImage(id, image, { pixelRatio: FINE });
   });
+  /** @type {Overlay | null} */
+  let over = null;
+  /** Over the county, and under the incidents. */
+  function lay() {
+    if (!over) return;
+    for (const [name, source] of Object.entries(over.sources())) map.addSource(name, source);
+    for (const layer of over.layers(look(dark.matches))) map.addLayer(layer, "incident-names");
+  }
+  map.on("dragstart", () => over?.onDrag());
+  map.on("zoomend", () => over?.onZoomed(map.getZoom()));
+  map.getCanvas().addEventListener("keydown", (event) => event.key.startsWith("Arrow") && over?.onDrag());
   map.on("moveend", () => onMoved({ zoom: map.getZoom(), center: [map.getCenter().lng, map.getCenter().lat] }));
 
   /** @param {maplibre.PointLike} at @returns {Ward | null} */
@@ -102,6 +122,10 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
    */
   const marksUnder = ({ x, y }, reach) =>
     styled && incidents.length ? map.queryRenderedFeatures([[x - reach, y - reach], [x + reach, y + reach]], { layers: CLICKABLE }) : [];
+
+  /** What else lies there, such as vehicles. @param {maplibre.Point} at @param {number} reach */
+  const othersUnder = ({ x, y }, reach) =>
+    styled && over && map.getLayer(over.clickable[0]) ? map.queryRenderedFeatures([[x - reach, y - reach], [x + reach, y + reach]], { layers: over.clickable }) : [];
 
   /** @param {maplibre.MapGeoJSONFeature[]} marks */
   async function openMarks(marks) {
@@ -134,6 +158,9 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
   const answer = (at, where, reach) => {
     if (placed) return placed([where.lng, where.lat]);
     const marks = marksUnder(at, reach);
+    const others = [...new Set(othersUnder(at, reach).map(({ properties }) => properties.id))];
+    // Whoever came to an incident stands on it: both are offered. A disc that counts is taken apart first.
+    if (others.length && !marks.some(({ properties }) => properties.cluster)) return over?.onChoose(others, [...new Set(marks.map(({ properties }) => properties.id))]);
     if (marks.length) return openMarks(marks);
     const ward = wardUnder(at);
     if (ward) onWard(ward);
@@ -151,16 +178,19 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
   const hint = part("hint");
   map.on("mousemove", ({ point, originalEvent }) => {
     const pressed = Boolean(originalEvent.buttons);
-    const [over] = pressed || placed ? [] : marksUnder(point, REACH.mouse);
+    const [mark] = pressed || placed ? [] : marksUnder(point, REACH.mouse);
+    const [other] = pressed || placed || mark ? [] : othersUnder(point, REACH.mouse);
     const ward = pressed ? null : wardUnder(point);
-    light(over ? null : ward);
-    map.getCanvas().style.cursor = placed ? "crosshair" : over || ward ? "pointer" : "";
-    hint.hidden = !(over || ward);
+    light(mark || other ? null : ward);
+    map.getCanvas().style.cursor = placed ? "crosshair" : mark || other || ward ? "pointer" : "";
+    hint.hidden = !(mark || other || ward);
     if (hint.hidden) return;
-    const [name, more] = over
-      ? over.properties.cluster
-        ? [`${over.properties.point_count} incidents`, "Click to see them apart"]
-        : describe(over.properties.id)
+    const [name, more] = mark
+      ? mark.properties.cluster
+        ? [`${mark.properties.point_count} incidents`, "Click to see them apart"]
+        : describe(mark.properties.id)
+      : other
+      ? /** @type {Overlay} */ (over).describe(other.properties.id)
       : [/** @type {Ward} */ (ward).name, /** @type {Ward} */ (ward).subCounty.name];
     hint.replaceChildren(el("strong", {}, name), el("span", {}, more));
     const onRight = point.x > container.clientWidth - 200;
@@ -256,6 +286,22 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
       placed = then;
       map.getCanvas().style.cursor = then ? "crosshair" : "";
       container.toggleAttribute("data-placing", Boolean(then));
+    },
+    /** Layers that come later, with the desk. @param {Overlay} it */
+    overlay(it) {
+      over = it;
+      if (styled) lay();
+    },
+    /** Draws other data in a source of the overlay. @param {string} name @param {any} data */
+    data(name, data) {
+      const source = styled && over ? /** @type {maplibre.GeoJSONSource | undefined} */ (map.getSource(name)) : null;
+      source?.setData(data);
+    },
+    zoom: () => map.getZoom(),
+    /** Brings a point into the middle of what is not covered. @param {Point} at */
+    centre(at) {
+      const { top, right, bottom, left } = room();
+      map.easeTo({ center: at, offset: [(left - right) / 2, (top - bottom) / 2], duration: duration() });
     },
     /** @returns {Promise<number>} how many incidents stand on the screen, once everything is drawn */
     marks: () =>

@@ -147,8 +147,8 @@ export function heap(severity, dark) {
 
 export const FINE = 2;
 
-/** @param {number} side */
-function canvas(side) {
+/** A sheet to draw a mark on, in the pixels in which it is shown. @param {number} side */
+export function canvas(side) {
   const sheet = document.createElement("canvas");
   sheet.width = sheet.height = side * FINE;
   const pen = /** @type {CanvasRenderingContext2D} */ (sheet.getContext("2d"));

@@ -39,6 +39,7 @@ from schema.compiler.aggregates import MAX_GROUPS, too_many
 from schema.compiler.events import EventSpec, Heard, Told, render_events
 from schema.compiler.kept import Kept
 from schema.compiler.mapping import SPEC, Mapping
+from schema.compiler.moves import Followed, Following, MovesSpec, render_moves
 from schema.compiler.render import Statement, render, render_payload
 from schema.compiler.selection import Request, collected, select_field, select_root, shape_of
 from schema.compiler.writes import WriteSpec, once
@@ -199,7 +200,7 @@ class CompiledSchema(strawberry.Schema):
         # Keys hold the id of an object that the value keeps alive, so that no other object can have it meanwhile.
         self._documents: Kept[Document] = Kept(KEPT_SOURCE)
         self._statements: Kept[tuple[Statement, OperationDefinitionNode, Ceilings]] = Kept(KEPT_SQL)
-        self._told: Kept[tuple[Told, OperationDefinitionNode, Ceilings]] = Kept(KEPT_SQL)
+        self._told: Kept[tuple[Told | Followed, OperationDefinitionNode, Ceilings]] = Kept(KEPT_SQL)
         self._rules = (*specified_rules, MaxIntrospectionDepthRule, *rules)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
@@ -303,18 +304,23 @@ class CompiledSchema(strawberry.Schema):
         """Which journalled tables subscriptions are about: the table whose rows are told of, and the column that holds
         their ids."""
         subscription = self._schema.subscription_type
-        specs = [self._event_spec(name) for name in subscription.fields] if subscription is not None else []
-        return {table: (spec.table, column) for spec in specs for table, column in spec.journalled.items()}
+        specs = [self._told_spec(name) for name in subscription.fields] if subscription is not None else []
+        return {
+            table: (spec.table, column)
+            for spec in specs
+            if isinstance(spec, EventSpec)
+            for table, column in spec.journalled.items()
+        }
 
-    def _event_spec(self, root: str) -> EventSpec:
+    def _told_spec(self, root: str) -> EventSpec | MovesSpec:
         subscription = self._schema.subscription_type
         assert subscription is not None
-        spec: EventSpec = subscription.fields[root].extensions["strawberry-definition"].metadata[SPEC]
+        spec: EventSpec | MovesSpec = subscription.fields[root].extensions["strawberry-definition"].metadata[SPEC]
         return spec
 
     def heard(
         self, source: str, variables: dict[str, Any] | None, operation_name: str | None, limits: Ceilings
-    ) -> Heard | None:
+    ) -> Heard | Following | None:
         """A subscription, admitted and compiled; None for anything else, which `execute` answers or refuses.
 
         Raises HubError or GraphQLError for a subscription that cannot be."""
@@ -338,7 +344,9 @@ class CompiledSchema(strawberry.Schema):
             if len(roots) != 1:  # validation counts fields before any is skipped
                 raise BadUserInput("A subscription has one root field that is not skipped.")
             ((name, nodes),) = roots.items()
-            told = render_events(self.mapping, select_field(request, root, name, nodes), limits)
+            spec = self._told_spec(nodes[0].name.value)
+            make = render_events if isinstance(spec, EventSpec) else render_moves
+            told = make(self.mapping, select_field(request, root, name, nodes), limits)
             document_length = len(operation.loc.source.body) if operation.loc else 0
             weight = len(told.statement.sql) + BYTES_FOR_CHARACTER * document_length
             self._told.put(key, (told, operation, limits), weight)

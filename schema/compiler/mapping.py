@@ -104,22 +104,20 @@ class Entity:
     type: type
     table: Table
     order: tuple[str, ...]
+    key: str
+    """The column that tells a row from every other."""
 
     @property
     def name(self) -> str:
         return self.type.__name__
 
-    @property
-    def key(self) -> str:
-        """The column that tells a row from every other."""
-        return str(next(iter(self.table.primary_key.columns)).name)
-
 
 ENTITIES: dict[type, Entity] = {}
 
 
-def entity(table: Table, *, order: tuple[str, ...] = ()) -> Callable[[type[T]], type[T]]:
-    """Declare a Strawberry type that is read from `table`; its docstring describes it in the API."""
+def entity(table: Table, *, order: tuple[str, ...] = (), key: str | None = None) -> Callable[[type[T]], type[T]]:
+    """Declare a Strawberry type that is read from `table`; its docstring describes it in the API. `key` where it is not
+    the primary key that tells rows apart: that of a partitioned table holds the time."""
 
     def declare(cls: type[T]) -> type[T]:
         for name, value in vars(cls).items():
@@ -141,7 +139,7 @@ def entity(table: Table, *, order: tuple[str, ...] = ()) -> Callable[[type[T]], 
         if undeclared:
             raise TypeError(f"{cls.__name__}.{undeclared[0]}: say column, one, many or computed")
         made = strawberry.type(cls, description=inspect.getdoc(cls))
-        ENTITIES[made] = Entity(made, table, order)
+        ENTITIES[made] = Entity(made, table, order, key or str(next(iter(table.primary_key.columns)).name))
         return made
 
     return declare

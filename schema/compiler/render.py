@@ -32,7 +32,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.selectable import FromClause
 
 from geo import sql as spatial
-from schema.compiler import aggregates
+from schema.compiler import aggregates, nearest
 from schema.compiler.admit import Ceilings
 from schema.compiler.aggregates import MAX_GROUPS, TotalsSpec
 from schema.compiler.connections import Page
@@ -49,6 +49,7 @@ from schema.compiler.mapping import (
     RootSpec,
     ValueSpec,
 )
+from schema.compiler.nearest import NearestSpec
 from schema.compiler.pieces import Piece, as_json, fixed, joined, or_null
 from schema.compiler.pieces import members as pieces_of
 from schema.compiler.selection import Argument, Leaf, Read, Selected, always
@@ -142,6 +143,12 @@ class Renderer:
         if isinstance(spec, TotalsSpec):
             self._costs[-1].append(Cost(always(MAX_GROUPS)))
             return aggregates.rendered(self, spec, selected)
+        if isinstance(spec, NearestSpec):
+            self._costs.append([])
+            answer = nearest.rendered(self, spec, selected)
+            below = self._costs.pop()
+            self._costs[-1].append(Cost(nearest.size_of(selected), below))
+            return answer
         assert isinstance(spec, RootSpec)
         make = self.list if spec.many else self.one
         return make(ENTITIES[spec.entity], selected, lambda row: self._called(spec.body, row, selected))
@@ -165,6 +172,47 @@ class Renderer:
         named = [answer.label(f"r{at}") for at, answer in enumerate(answers)]
         query = select(row[entity.key].label("id"), fits.label("fits"), *named).select_from(alias)
         return self._finished(query.where(row[entity.key] == func.any(ids)), tuple(child.key for child in wanted))
+
+    def stored(
+        self,
+        entity: Entity,
+        wanted: list[Selected],
+        conditions: Callable[[Any], Sequence[ColumnElement[bool]]],
+        batch: str,
+    ) -> Statement:
+        """Rows by the batches that they were stored with: how many, and a JSON list of them for each of `wanted`, in
+        the entity's order. The batches are the one parameter whose value is IDS."""
+        alias = self.alias(entity)
+        row = alias.c
+        self._costs.append([])
+        items = [self.object(entity, row, child.children).label(f"r{at}") for at, child in enumerate(wanted)]
+        below = self._costs.pop()
+        self._costs[-1].append(Cost(always(1), below))
+        batches = self.parameter(always(IDS), ARRAY(sqltypes.BigInteger()), ("batches",))
+        order = [row[name].label(self.name("o")) for name in (*entity.order, entity.key)]
+        found = (
+            select(*items, *order)
+            .select_from(alias)
+            .where(row[batch] == func.any(batches), *conditions(row))
+            .subquery(self.name("q"))
+        )
+        by = [found.c[each.name] for each in order]
+        answers = [
+            func.convert_to(
+                joined(
+                    "[",
+                    func.coalesce(
+                        func.string_agg(found.c[item.name], aggregate_order_by(fixed(","), *by), type_=Text), fixed("")
+                    ),
+                    "]",
+                ),
+                fixed("UTF8"),
+                type_=BYTEA,
+            ).label(item.name)
+            for item in items
+        ]
+        query = select(func.count().label("count"), *answers).select_from(found)
+        return self._finished(query, tuple(child.key for child in wanted))
 
     def payload(self, selected: Selected, members: dict[str, Any]) -> Statement:
         pieces = [(child.key, [self._member(selected, child, members)]) for child in selected.children]

@@ -21,6 +21,7 @@ from strawberry.types.field import StrawberryField
 
 from schema.compiler.aggregates import AGGREGATES, TotalsSpec
 from schema.compiler.mapping import ENTITIES, SPEC, ColumnSpec, Entity, FewSpec, ManySpec, OneSpec, RootSpec, Spec
+from schema.compiler.nearest import DEFAULT_NEAREST, MAX_NEAREST, NearestSpec
 from schema.scalars import AreaGeoJSON, BBox, Position
 
 _COMPARISONS = {
@@ -261,6 +262,17 @@ def complete_root(field: StrawberryField) -> StrawberryField:
         field.arguments = [
             *field.arguments,
             _argument("where", f"{counted}Filter", "Which rows; without it all of them."),
+        ]
+    if isinstance(spec, NearestSpec):
+        field.arguments = [
+            StrawberryArgument(
+                python_name="to",
+                graphql_name=None,
+                type_annotation=StrawberryAnnotation("Position", namespace=globals()),
+                description="The place, `[longitude, latitude]`.",
+            ),
+            _argument("first", "int", f"How many; default {DEFAULT_NEAREST}, at most {MAX_NEAREST}."),
+            _argument("where", f"{spec.entity.__name__}Filter", "Of which rows; without it of all."),
         ]
     if isinstance(spec, RootSpec) and spec.many:
         field.arguments = [*field.arguments, *list_arguments(spec.entity.__name__)]

@@ -72,7 +72,7 @@ async def test_five_tries_then_a_growing_wait(hub: Hub, county: County) -> None:
         assert (await attempt(hub, "achieng"))[0] == 401
         waits.append((await attempt(hub, "achieng"))[1]["extensions"]["retryAfter"])
     assert waits[:4] == [4, 8, 16, 32]
-    assert waits[-3:] == [900, 900, 900]
+    assert all(899 <= wait <= 900 for wait in waits[-3:])  # a second may pass while it is asked
     # Who waited and knows it comes in, and the count is over.
     with psycopg.connect(county.owner_url) as owner:
         owner.execute("update sign_in_failures set free_at = now()")

@@ -31,26 +31,47 @@ JOURNALS_HAND = {
 }
 """Functions that belong to the role whose writing is not journalled once more."""
 
-SECURITY_DEFINERS = JOURNALS_HAND | {
-    # Nobody writes cursors and hashes but this.
-    "seal(integer)",
-    # Compares rows with entries of every noun, and tells ids only.
-    "differences(text)",
-    # Cursors are not for callers to read; these tell a reader where it stands, whatever it may see there.
-    "journal_head()",
-    "sealed_upto(uuid,bigint,integer)",
-    "sealed_between(bigint,bigint)",
-    # Keys of writes are between a caller and the hub: no scope reads or writes their table.
-    "claim_write(text,bytea)",
-    "settle_write(text,jsonb)",
-    # A ward is looked up, and a number taken, whoever reports.
-    "place_incident()",
-    "number_incident()",
-    # Small counts are nobody's to read, and published ones nobody's to write.
-    "tally_incident()",
-    # An incident's photos are counted, whoever adds one and whatever they see.
-    "admit_photo()",
+TAKES_FIXES = (
+    "take_fixes(uuid[],timestamp with time zone[],double precision[],double precision[],"
+    "real[],real[],real[],real[],real[],text[],jsonb[])"
+)
+
+OPEN_TO_INTAKE = {
+    TAKES_FIXES,
+    "devices_by(bytea[])",
+    "make_position_weeks(timestamp with time zone,timestamp with time zone)",
+    "position_batches_after(bigint,bigint,integer)",
+    "position_head()",
+    "quarantine_fixes(uuid[],text[],jsonb[])",
 }
+"""Devices have no role: what they send is stored by these alone, and followed by the hub."""
+
+SECURITY_DEFINERS = (
+    JOURNALS_HAND
+    | OPEN_TO_INTAKE
+    | {
+        # Keys of devices are nobody's to read: one is kept with the device that is made with it.
+        "keep_device_key(uuid,bytea)",
+        # Nobody writes cursors and hashes but this.
+        "seal(integer)",
+        # Compares rows with entries of every noun, and tells ids only.
+        "differences(text)",
+        # Cursors are not for callers to read; these tell a reader where it stands, whatever it may see there.
+        "journal_head()",
+        "sealed_upto(uuid,bigint,integer)",
+        "sealed_between(bigint,bigint)",
+        # Keys of writes are between a caller and the hub: no scope reads or writes their table.
+        "claim_write(text,bytea)",
+        "settle_write(text,jsonb)",
+        # A ward is looked up, and a number taken, whoever reports.
+        "place_incident()",
+        "number_incident()",
+        # Small counts are nobody's to read, and published ones nobody's to write.
+        "tally_incident()",
+        # An incident's photos are counted, whoever adds one and whatever they see.
+        "admit_photo()",
+    }
+)
 """Functions that run with their owner's rights. Each one is a door: it stands here with the reason why it must.
 
 Beside them each journalled table has a trigger of its own that does: nobody may write into the journal, and no trigger
@@ -218,8 +239,12 @@ def test_scopes_may_call_what_is_listed(owner: psycopg.Connection, role: str) ->
         # Citizens hear of their own incidents, and must learn from where on.
         Scope.OWN: OPEN_TO_CALLERS | OPEN_TO_ANSWERS | OPEN_TO_WRITERS | {"journal_head()"},
         Scope.AREA: OPEN_TO_CALLERS | OPEN_TO_ANSWERS | OPEN_TO_READERS | OPEN_TO_WRITERS,
-        Scope.COUNTY: OPEN_TO_CALLERS | OPEN_TO_ANSWERS | OPEN_TO_READERS | OPEN_TO_WRITERS,
-        Scope.SERVICE: OPEN_TO_CALLERS | OPEN_TO_READERS | OPEN_TO_THE_SERVICE,
+        Scope.COUNTY: OPEN_TO_CALLERS
+        | OPEN_TO_ANSWERS
+        | OPEN_TO_READERS
+        | OPEN_TO_WRITERS
+        | {"keep_device_key(uuid,bytea)"},
+        Scope.SERVICE: OPEN_TO_CALLERS | OPEN_TO_READERS | OPEN_TO_THE_SERVICE | OPEN_TO_INTAKE,
     }
     assert set(names(owner, callable_)) == listed.get(role, OPEN_TO_CALLERS)
 
@@ -257,7 +282,7 @@ def test_every_foreign_key_says_what_deleting_does(owner: psycopg.Connection) ->
 def geometries(connection: psycopg.Connection) -> list[tuple[str, str]]:
     return connection.execute(
         f"select c.relname, attname from pg_attribute, {TABLES} and attrelid = c.oid and not attisdropped "
-        "and atttypid in ('geometry'::regtype, 'geography'::regtype)".encode()
+        "and not relispartition and atttypid in ('geometry'::regtype, 'geography'::regtype)".encode()
     ).fetchall()
 
 
@@ -289,9 +314,10 @@ def test_every_geometry_has_its_spatial_index_reference_system_and_checks(owner:
 
 
 def test_everything_is_explained(owner: psycopg.Connection) -> None:
-    assert names(owner, f"select relname from {TABLES} and obj_description(c.oid, 'pg_class') is null") == []
+    whole = f"{TABLES} and not relispartition"
+    assert names(owner, f"select relname from {whole} and obj_description(c.oid, 'pg_class') is null") == []
     silent = (
-        f"select relname || '.' || attname from pg_attribute, {TABLES} and attrelid = c.oid and attnum > 0 "
+        f"select relname || '.' || attname from pg_attribute, {whole} and attrelid = c.oid and attnum > 0 "
         "and not attisdropped and col_description(c.oid, attnum) is null"
     )
     assert names(owner, silent) == []

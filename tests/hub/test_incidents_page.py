@@ -567,7 +567,7 @@ async def test_a_cursor_of_another_time_brings_the_list_anew(enter: Enter, otien
 
         def to_server(message: Any) -> None:
             nonlocal refused
-            if '"subscribe"' in message and refused == 0:
+            if "incidentChanged" in message and refused == 0:
                 refused += 1
                 message = re.sub(r'"after":"[^"]*"', '"after":"00000000000000000000000000000000:7"', message)
             server.send(message)

@@ -59,17 +59,23 @@ def _row(facts: Facts, type_: Any, data: dict[str, Any]) -> str | None:
 
 
 def label(facts: Facts, table: str, key: str) -> str:
-    """What the reviewed file calls a row: its incident's letter, its person's name."""
+    """What the reviewed file calls a row: its incident's letter, its vehicle's small one, its person's name."""
     row = facts.rows[table].get(key)
     if row is None:
         return "?"
     through = ACCESS.nouns[TABLES[table]].through
     if through is not None:
         return label(facts, ACCESS.nouns[through[1]].tables[0], row[through[0]])
-    said = re.search(r"zqtitle(\w)zq|zq(\w+?)namezq", " ".join(str(value) for value in row.values()))
-    if said is None:
+    said = re.search(
+        r"zqtitle(\w)zq|zq(?:department|sign|device|unit|beat|checkpoint|patrol)(\w)zq|zq(\w+?)namezq",
+        " ".join(str(value) for value in row.values()),
+    )
+    if said is None:  # it belongs to something that has a name
+        for owner, column in (("devices", "device_id"), ("vehicles", "vehicle_id"), ("patrols", "patrol_id")):
+            if row.get(column) in facts.rows.get(owner, ()):
+                return label(facts, owner, row[column])
         return key
-    return said[1].upper() if said[1] else said[2]
+    return said[1].upper() if said[1] else said[2] or said[3]
 
 
 def cell(facts: Facts, table: str, keys: Iterable[str]) -> str:
@@ -98,7 +104,8 @@ HEAD = """\
 Who sees what: the leak matrix, made by asking (tests/leaks) and to be read by a person.
 
 `pytest tests/leaks --update` writes it anew. Each block names fields that are seen alike; below it a line a caller:
-the rows in which that caller finds a value, `-` where there is none. Incidents are letters, `B4` is four rows of B.
+the rows in which that caller finds a value, `-` where there is none. Incidents are letters, `B4` is four rows of B;
+vehicles and what belongs to them are small ones.
 {gone}
 
 {world}

@@ -263,6 +263,8 @@ def others(facts: Facts) -> list[Question]:
                 ways = [{**way, argument: words_} for way in ways for words_ in chosen]
             elif isinstance(definition.type, GraphQLNonNull):
                 ways = [{**way, argument: sample(definition.type)} for way in ways]
+        if "first" in field.args:  # the nearest, from places close to what is hidden: three of them would tell where
+            ways = [{**way, "first": first, "to": place} for way in ways for first in (1, 12) for place in _near(facts)]
         inner = selection(type_, 2)
         made += together(name, [f"{name}({_given(way)}) {{ {inner} }}" for way in ways], FIGURES_AT_ONCE)
         for argument, definition in field.args.items():
@@ -277,6 +279,12 @@ def others(facts: Facts) -> list[Question]:
                     FIGURES_AT_ONCE,
                 )
     return made
+
+
+def _near(facts: Facts) -> list[Any]:
+    """Where vehicles are, and a little beside."""
+    places = [row["location"]["coordinates"] for row in facts.rows["latest_positions"].values()]
+    return [[round(x + off, 6), round(y - off, 6)] for x, y in places for off in (0, 0.0013)]
 
 
 def _given(way: dict[str, Any]) -> str:
@@ -435,8 +443,10 @@ def nested_filters(facts: Facts, root: str, type_: Any) -> list[Question]:
         below = node_type(field.type)
         if below is None or not guarded(below):
             continue
+        # What has no list of its own is asked for by its relations here or nowhere.
+        far = 0 if any(listed.name == below.name for _, _, listed in lists()) else 1
         inner = [
-            f"{name}(where: {where}) {{ totalCount nodes {{ id }} }}" for where in conditions(facts, below.name, 0)
+            f"{name}(where: {where}) {{ totalCount nodes {{ id }} }}" for where in conditions(facts, below.name, far)
         ]
         inner += [f"{name}(orderBy: [{order}], first: 2) {{ nodes {{ id }} }}" for order in orders(facts, below.name)]
         for at in range(0, len(inner), AT_ONCE):

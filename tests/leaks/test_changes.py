@@ -32,6 +32,8 @@ CHANGES: dict[str, tuple[str, Callable[[str], dict[str, Any]]]] = {
     "changeIncidentStatus": ("incidents", lambda id: {"id": id, "status": "VERIFIED", "note": "Tried"}),
     "editIncident": ("incidents", lambda id: {"id": id, "expectedVersion": 1, "title": "Tried"}),
     "noteOnIncident": ("incidents", lambda id: {"id": id, "note": "Tried"}),
+    "changeVehicleStatus": ("vehicles", lambda id: {"id": id, "status": "ASSIGNED"}),
+    "revokeDevice": ("devices", lambda id: {"id": id}),
 }
 """Mutations of something that is there: its table, and an input that names it."""
 
@@ -46,6 +48,9 @@ ADDITIONS: dict[str, Callable[[int], dict[str, Any]]] = {
 """Mutations that add something, each time something else."""
 
 ABOUT_ONESELF = {"signIn", "signOut"}
+
+FLEETS = {"addVehicle", "registerDevice"}
+"""Additions for those who keep the fleet: tried apart, because not everybody who is signed in may."""
 
 Ask = Callable[..., Any]
 
@@ -82,7 +87,26 @@ async def writers(world: World) -> AsyncIterator[Writers]:
 
 def test_every_mutation_is_tried() -> None:
     assert SDL.mutation_type is not None
-    assert set(SDL.mutation_type.fields) == CHANGES.keys() | ADDITIONS.keys() | ABOUT_ONESELF
+    assert set(SDL.mutation_type.fields) == CHANGES.keys() | ADDITIONS.keys() | ABOUT_ONESELF | FLEETS
+
+
+async def test_only_who_keeps_the_fleet_adds_to_it(writers: Writers) -> None:
+    facts = writers.facts()
+    vehicle = next(iter(facts.rows["vehicles"]))
+    for number, caller in enumerate(PRESENT):
+        before = writers.facts()
+        keeps = bool(before.seen(caller, "vehicles", "write"))
+        added = await writers.tries(caller, "addVehicle", plate=f"KDZ {number:03d}", kind="CAR")
+        made = await writers.tries(caller, "registerDevice", vehicle=vehicle, label="Tried")
+        after = writers.facts()
+        for answer in (added, made):
+            assert (answer.status_code == 200) is keeps, (caller.name, answer.text)
+        if keeps:
+            assert len(after.rows["devices"]) == len(before.rows["devices"]) + 1
+            self_contained(after, caller, "addVehicle", added)
+            self_contained(after, caller, "registerDevice", made)
+        else:
+            assert after.rows == before.rows, caller.name
 
 
 async def test_what_is_hidden_is_answered_like_what_is_not_there_and_stays(writers: Writers) -> None:

@@ -20,7 +20,7 @@ from tests.leaks.conftest import World, opened
 from tests.leaks.questions import Question
 from tests.leaks.rights import TABLES
 from tests.leaks.test_answers import all_questions, ask
-from tests.leaks.test_rows import identified
+from tests.leaks.test_rows import _key, identified
 
 if TYPE_CHECKING:
     from tests.conftest import Hub
@@ -95,7 +95,8 @@ async def test_one_prepared_statement_gives_each_caller_their_own_rows(world: Wo
         dice = random.Random(plans)
         pids = set()
         statements = {
-            table: f"with it as (select id from {table}) select id from it where id is not null and $1::int = 1"
+            table: f"with it as (select {_key(table)} as id from {table}) "
+            "select id from it where id is not null and $1::int = 1"
             for table in TABLES
         }
         for _ in range(8):  # from the sixth time on a plan may be kept

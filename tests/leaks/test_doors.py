@@ -3,6 +3,7 @@ so that no door is opened unseen."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from graphql import get_introspection_query
@@ -13,6 +14,7 @@ from tests.leaks.conftest import World, opened
 from tests.leaks.questions import NOBODYS, SDL, reads
 from tests.leaks.test_answers import all_questions, leaked
 from tests.leaks.world import canaries
+from tests.tiles import read
 
 if TYPE_CHECKING:
     import httpx
@@ -29,13 +31,17 @@ DOORS = {
     "/welcome": "below",
     "/welcome/invitation": "below",
     "/welcome/acceptance": "below",
+    "/intake/osmand": "below: devices write, and read nothing",
+    "/intake/owntracks": "below: devices write, and read nothing",
+    "/intake/batch": "below: devices write, and read nothing",
     "/photos/{id}": "below",
     "/photos/{id}/thumbnail": "below",
     "/incidents/{id}/photos": "below",
+    "/tiles/{layer}/{z}/{x}/{y}.mvt": "below",
 }
 """Each path, and where it is tried. Whoever adds a path says here how the matrix tries it."""
 
-SUBSCRIPTIONS = {"incidentChanged": "test_live.py"}
+SUBSCRIPTIONS = {"incidentChanged": "test_live.py", "vehicleMoved": "test_live.py"}
 """Each subscription, and where it is tried."""
 
 
@@ -109,6 +115,65 @@ async def test_a_photo_comes_in_from_whoever_may_change_its_incident(world: Worl
                     assert answer.status_code == 415, (caller.name, key)
                 else:
                     assert (answer.status_code, answer.content) == (never.status_code, never.content), caller.name
+
+
+async def test_tiles_hold_exactly_the_open_incidents_that_their_reader_sees(world: World) -> None:
+    """One by one where there is room, counted where there is none. Who sees none gets what everybody gets where nothing
+    is, word by word."""
+    facts = world.facts
+    open_ = {key: row for key, row in facts.rows["incidents"].items() if row["status"] not in ("closed", "rejected")}
+    assert open_.keys() < facts.rows["incidents"].keys()
+    places = [row["location"]["coordinates"] for row in facts.rows["incidents"].values()]
+    zooms = {z: {_tile(z, *place) for place in places} for z in (0, 4, 8, 10, 12, 14, 17, 22)}
+    async with opened(world.county) as hub:
+        for caller in CALLERS:
+            head = world.headers(caller)
+            if caller.gone:
+                answer = await hub.http.get("/tiles/incidents/0/0/0.mvt", headers=head)
+                assert (answer.status_code, canaries(answer.text)) == (401, set())
+                continue
+            seen = facts.seen(caller, "incidents") & open_.keys()
+            nothing = await hub.http.get(f"/tiles/incidents/{_tile(14, 34.1, 0.5)}.mvt", headers=head)
+            assert (nothing.status_code, nothing.content) == (200, b"")
+            for z, tiles in zooms.items():
+                found: list[str] = []
+                count = 0
+                for tile in tiles:
+                    answer = await hub.http.get(f"/tiles/incidents/{tile}.mvt", headers=head)
+                    features = read(answer.content).get("incidents", [])
+                    for feature in features:
+                        count += feature["count"]
+                        if feature["count"] > 1:
+                            assert feature.attributes.keys() == {"count", "severity"}
+                            continue
+                        row = open_[feature["id"]]
+                        assert feature.attributes == {
+                            "count": 1,
+                            "id": feature["id"],
+                            **{name: row[name] for name in ("kind", "severity", "status")},
+                        }
+                        found.append(feature["id"])
+                    told = canaries(answer.content.decode("latin-1")) | canaries(str(answer.headers))
+                    assert told & facts.register.keys() <= seen, (caller.name, tile)
+                    if not features:
+                        assert (answer.content, answer.headers) == (nothing.content, nothing.headers)
+                assert count == len(seen), (caller.name, z)
+                assert len(found) == len(set(found))
+                assert set(found) == seen if z >= 12 else set(found) <= seen, (caller.name, z)
+
+
+async def test_tiles_of_wards_are_the_same_for_everybody(world: World) -> None:
+    async with opened(world.county) as hub:
+        path = f"/tiles/wards/{_tile(10, 34.9, -0.2)}.mvt"
+        answers = [await hub.http.get(path, headers=world.headers(caller)) for caller in CALLERS]
+        (content,) = {(answer.status_code, answer.content, str(answer.headers)) for answer in answers}
+        assert read(content[1])["wards"]
+        assert not canaries(content[1].decode("latin-1")) & world.facts.register.keys()
+
+
+def _tile(z: int, longitude: float, latitude: float) -> str:
+    down = (1 - math.asinh(math.tan(math.radians(latitude))) / math.pi) / 2
+    return f"{z}/{int((longitude + 180) / 360 * 2**z)}/{int(down * 2**z)}"
 
 
 async def test_the_schema_holds_no_secret(world: World) -> None:

@@ -147,6 +147,77 @@ async def test_each_caller_hears_what_they_may_see(world: World, way: Any) -> No
         assert not leaked, (name, sorted(leaked))
 
 
+async def test_a_move_is_heard_by_whoever_sees_positions(world: World) -> None:
+    """And by nobody else, neither now nor from a cursor that somebody else was given."""
+    county = world.copy()
+    facts = Facts(county.owner_url)
+    connection = await asyncpg.connect(county.owner_url)
+
+    async def drive(minutes: int) -> None:
+        for number, device in enumerate(facts.rows["devices"]):
+            at = f"2026-03-02T09:{minutes:02d}:{number:02d}.123457Z"
+            await connection.execute("set role hub_owner")
+            await connection.execute(
+                "select take_fixes(array[$1::text::uuid], array[$2::text::timestamptz], array[34.921011::float8], "
+                "array[-0.17::float8], array[null::real], array[null::real], array[null::real], array[null::real], "
+                "array[null::real], array[''], array[null::jsonb])",
+                device,
+                at,
+            )
+
+    async def hear(hub: Listening, ear: Ear, after: str | None, ready: asyncio.Event) -> None:
+        init = {"authorization": world.headers(ear.caller).get("authorization"), "seeAs": ear.caller.sees_as or None}
+        payload = {name: value for name, value in init.items() if value}
+        async with connect(hub.socket_address, subprotocols=[PROTOCOL], max_size=None) as socket:
+            await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
+            assert json.loads(await socket.recv()) == {"type": "connection_ack"}
+            asked = {"query": document("vehicleMoved"), "variables": {"after": after}}
+            await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": asked}))
+            ready.set()
+            async for said in socket:
+                ear.heard.append(str(said))
+
+    def told(ear: Ear) -> list[str]:
+        payloads = [json.loads(said)["payload"]["data"]["vehicleMoved"] for said in ear.heard]
+        return [each["vehicle"]["plate"] for payload in payloads for each in payload["positions"]]
+
+    live, resumed = [Ear(each) for each in PRESENT], [Ear(each) for each in PRESENT]
+    async with serving(county.login_url) as hub, AsyncExitStack() as ending:
+
+        async def listen(ears: list[Ear], after: str | None) -> None:
+            ready = [asyncio.Event() for _ in ears]
+            for ear, event in zip(ears, ready, strict=True):
+                ending.push_async_callback(ended, asyncio.create_task(hear(hub, ear, after, event)))
+            await asyncio.gather(*(event.wait() for event in ready))
+
+        async def all_heard(ears: list[Ear], count: int) -> None:
+            async def heard() -> bool:
+                return all(len(told(ear)) >= count for ear in ears if ear.caller is EVERYTHING)
+
+            await until(heard)
+            await asyncio.sleep(0.7)
+
+        await listen(live, None)
+        await asyncio.sleep(0.5)
+        await drive(1)
+        await all_heard(live, 3)
+        first = next(ear for ear in live if ear.caller is EVERYTHING).heard[0]
+        await drive(2)
+        await all_heard(live, 6)
+        cursor = json.loads(first)["payload"]["data"]["vehicleMoved"]["cursor"]
+        left = 6 - len(json.loads(first)["payload"]["data"]["vehicleMoved"]["positions"])
+        await listen(resumed, cursor)
+        await all_heard(resumed, left)
+    await connection.close()
+    after_ = Facts(county.owner_url)
+    for ears, count in ((live, 6), (resumed, left)):
+        for ear in ears:
+            sees = bool(after_.seen(ear.caller, "positions"))
+            assert len(told(ear)) == (count if sees else 0), ear.caller.name
+            leaked_ = canaries(" ".join(ear.heard)) & after_.register.keys() - exposed(after_, ear.caller)
+            assert not leaked_, (ear.caller.name, sorted(leaked_))
+
+
 async def ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     outcome = (await asyncio.gather(task, return_exceptions=True))[0]

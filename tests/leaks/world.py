@@ -69,6 +69,13 @@ TOLD = (
     *(Told(letter, "Kisumu", TOWN, "otieno", "water_failure", "minor", (), False, 0) for letter in "NOPQR"),
 )
 
+FLEET = (
+    ("a", "ambulance", "available", AHERO),
+    ("b", "rescue_boat", "assigned", LAKE),
+    ("c", "patrol_car", "out_of_service", SEME),
+)
+"""Vehicles: a letter, what it is, its status, and where it is."""
+
 BEGAN = datetime(2026, 3, 2, 5, 0, 0, tzinfo=UTC)
 BYSTANDERS = {"wasonga": ("field_officer", "1202"), "odera": ("field_officer", "1210")}
 """People who never ask: officers of Seme and of Kobura."""
@@ -106,6 +113,8 @@ def build(county: County) -> None:
         }
         for number, told in enumerate(TOLD):
             _tell(connection, number, told, ids)
+        for number, driven in enumerate(FLEET):
+            _drive(connection, number, *driven)
 
 
 def _tell(connection: psycopg.Connection[Any], number: int, told: Told, ids: dict[str, Any]) -> None:
@@ -154,6 +163,39 @@ def _tell(connection: psycopg.Connection[Any], number: int, told: Told, ids: dic
         )
 
 
+def _drive(connection: Any, number: int, letter: str, kind: str, status: str, place: tuple[float, float]) -> None:
+    """A vehicle of a department of its own, with a device, three positions and a fix that was put aside."""
+    (department,) = connection.execute(
+        "insert into departments (name) values (%s) returning id", (canary("department", letter),)
+    ).fetchone()
+    (vehicle,) = connection.execute(
+        "insert into vehicles (plate, kind, call_sign, status, department_id) values (%s, %s, %s, %s, %s) returning id",
+        (f"KZQ 10{number}Q", kind, canary("sign", letter), status, department),
+    ).fetchone()
+    (device,) = connection.execute(
+        "insert into devices (vehicle_id, label) values (%s, %s) returning id", (vehicle, canary("device", letter))
+    ).fetchone()
+    for step in range(3):
+        at = BEGAN + timedelta(minutes=7 * step, microseconds=10_031 * (number + 1) + step)
+        connection.execute(
+            "select take_fixes(array[%s], array[%s], array[%s::float8], array[%s::float8], array[%s::real], "
+            "array[%s::real], array[900::real], array[5::real], array[0.5::real], array[%s], array[null::jsonb])",
+            (
+                device,
+                at,
+                round(place[0] + 0.00131 * (step + 1) + 0.000107 * number, 6),
+                place[1],
+                30.0 + number,
+                10.0 * step,
+                "" if step < 2 else "mock",
+            ),
+        )
+    connection.execute(
+        "insert into quarantined_fixes (device_id, reason, said) values (%s, 'future', %s)",
+        (device, f'{{"number": {number}}}'),
+    )
+
+
 def _photograph(connection: Any, incident: Any, letter: str, number: int, at: datetime, by: Any) -> None:
     """A photo that is none but for its first bytes: what goes out at `/photos` is the canary after them."""
     image, thumbnail = (b"\xff\xd8\xff" + canary(size, letter, str(number)).encode() for size in ("image", "thumbnail"))
@@ -179,6 +221,7 @@ _FORMS = re.compile(
     r"zq[a-z0-9]+?zq"  # words
     r"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"  # ids
     r"|INC-\d{4}-\d{6}"  # references
+    r"|KZQ 10\dQ"  # plates
     r"|\+254 \d{3} \d{3} \d{3}"  # numbers of telephones
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\.\d{3,6}"  # moments
     r"|3[3-6]\.\d{4,7}"  # longitudes

@@ -1,0 +1,140 @@
+"""Many fixes at once: a line of JSON each (NDJSON), or a GeoJSON FeatureCollection of points; gzip, if one likes.
+
+    {"recordedAt": "2026-03-02T06:00:00Z", "location": [34.7617, -0.0917], "speedKmh": 42, "heading": 180}
+
+A gateway that sends for several devices says each row's `key`. What is wrong with a row is told by its number, and
+takes no other row along.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from hub.intake.fixes import Fix, Unfit, direction, extras, moment, optional, place, yes
+from hub.intake.osmand import strict_json
+
+LONGEST_LINE = 64 * 1024
+HIGHEST_RATIO = 100
+"""How many times larger than it came a body may become, once it is over a MiB."""
+
+_MEMBERS = frozenset(
+    {
+        "recordedAt", "location", "speedKmh", "heading", "altitudeMeters", "accuracyMeters", "battery", "valid", "mock",
+        "key",
+    }
+)  # fmt: skip
+
+
+class TooLarge(ValueError):
+    """The body is, or becomes, too large."""
+
+
+async def inflated(pieces: AsyncIterator[bytes], *, gzip: bool, most: int) -> AsyncIterator[bytes]:
+    """The body in pieces of at most 64 KiB, as it comes. Raises TooLarge for what would fill the memory, and Unfit for
+    what is no gzip."""
+    reader = zlib.decompressobj(wbits=31) if gzip else None
+    came = made = 0
+    async for piece in pieces:
+        came += len(piece)
+        if reader is None:
+            made += len(piece)
+            if made > most:
+                raise TooLarge(f"the batch is over {most:,} bytes")
+            yield piece
+            continue
+        if reader.eof and piece:
+            raise Unfit("body", "something comes after the end of the gzip: send one member")
+        rest = piece
+        while rest:
+            try:
+                whole = reader.decompress(rest, LONGEST_LINE)
+            except zlib.error:
+                raise Unfit("body", "it is no gzip, or a broken one") from None
+            rest = reader.unconsumed_tail
+            made += len(whole)
+            if made > most:
+                raise TooLarge(f"the batch is over {most:,} bytes when it is inflated")
+            if made > 1024 * 1024 and made > HIGHEST_RATIO * came:
+                raise TooLarge(f"the batch grows over {HIGHEST_RATIO} times when it is inflated")
+            if whole:
+                yield whole
+            if reader.eof:
+                if reader.unused_data:
+                    raise Unfit("body", "something comes after the end of the gzip: send one member")
+                break
+    if reader is not None and not reader.eof:
+        raise Unfit("body", "the gzip ends before its end")
+
+
+async def lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers from 1. Raises TooLarge for an endless one."""
+    rest, number = b"", 0
+    async for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
+            number += 1
+            if len(line) > LONGEST_LINE:
+                raise TooLarge(f"line {number} is over {LONGEST_LINE:,} bytes")
+            if line.strip():
+                yield number, line
+        if len(rest) > LONGEST_LINE:
+            raise TooLarge(f"line {number + 1} is over {LONGEST_LINE:,} bytes")
+    if rest.strip():
+        yield number + 1, rest
+
+
+def from_line(line: bytes) -> tuple[str | None, Fix]:
+    """A row's key, where it says one, and its fix. Raises Unfit."""
+    return from_row(strict_json(line))
+
+
+def from_row(row: Any) -> tuple[str | None, Fix]:
+    if not isinstance(row, dict):
+        raise Unfit("row", 'a JSON object is expected: {"recordedAt": …, "location": [longitude, latitude]}')
+    key = row.get("key")
+    if key is not None and not isinstance(key, str):
+        raise Unfit("key", "a text is expected")
+    where = row.get("location")
+    if not isinstance(where, list) or len(where) != 2:
+        raise Unfit("location", "[longitude, latitude] is expected")
+    if row.get("recordedAt") in (None, ""):
+        raise Unfit("recordedAt", "it is missing: a batch says when each fix was")
+    charge = optional(row.get("battery"), "battery", 0, 1)
+    return key, Fix(
+        *place(where[0], where[1], ("location", "location")),
+        recorded_at=moment(row["recordedAt"], "recordedAt"),
+        speed_kmh=optional(row.get("speedKmh"), "speedKmh", 0, 10_000),
+        heading=direction(row.get("heading"), "heading"),
+        altitude_meters=optional(row.get("altitudeMeters"), "altitudeMeters", -500, 100_000),
+        accuracy_meters=optional(row.get("accuracyMeters"), "accuracyMeters", 0, 1e7),
+        battery=charge,
+        valid=yes(row["valid"], "valid") if row.get("valid") is not None else True,
+        mock=yes(row["mock"], "mock") if row.get("mock") is not None else False,
+        extra=extras({name: value for name, value in row.items() if name not in _MEMBERS}),
+    )
+
+
+def from_features(body: bytes) -> Iterator[tuple[int, Any]]:
+    """The rows of a FeatureCollection with their numbers from 1: an error in one is an Unfit in its place."""
+    told = strict_json(body)
+    features = told.get("features") if isinstance(told, dict) and told.get("type") == "FeatureCollection" else None
+    if not isinstance(features, list):
+        raise Unfit("body", "a GeoJSON FeatureCollection is expected")
+    for number, feature in enumerate(features, 1):
+        try:
+            yield number, from_feature(feature)
+        except Unfit as error:
+            yield number, error
+
+
+def from_feature(feature: Any) -> tuple[str | None, Fix]:
+    if not isinstance(feature, dict) or feature.get("type") != "Feature":
+        raise Unfit("type", "a Feature is expected")
+    geometry, properties = feature.get("geometry"), feature.get("properties")
+    if not isinstance(geometry, dict) or geometry.get("type") != "Point":
+        raise Unfit("geometry", "a Point is expected")
+    if not isinstance(properties, dict):
+        raise Unfit("properties", "an object with recordedAt is expected")
+    return from_row({**properties, "location": geometry.get("coordinates")})

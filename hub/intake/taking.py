@@ -1,0 +1,155 @@
+"""Fixes of many senders in one commit: whoever comes while one is under way goes with the next."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from hub.database.session import Sessions
+from hub.identity import SERVICE
+from hub.intake.devices import Devices
+from hub.intake.fixes import Fix
+from hub.settings import Intake
+from schema.errors import Unavailable
+
+AT_ONCE = 5_000
+"""Fixes in one commit, unless one sender brings more."""
+
+MOST_WAITING = 50_000
+"""Fixes that may wait in one worker; further ones are told to come again."""
+
+_TAKE = "select number, fresh from take_fixes($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+_ASIDE = "select quarantine_fixes($1, $2, $3)"
+
+
+class Verdict(Enum):
+    """What became of a fix."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    FUTURE = "future"
+    TOO_OLD = "too_old"
+    FAR_AWAY = "far_away"
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    devices: Sequence[UUID]
+    fixes: Sequence[Fix]
+    done: asyncio.Future[list[Verdict]]
+
+
+class Taking:
+    """A worker's intake, with connections that nothing else can use up."""
+
+    def __init__(self, sessions: Sessions, settings: Intake) -> None:
+        self._sessions = sessions
+        self.settings = settings
+        self.devices = Devices(sessions, settings)
+        self._waiting: deque[_Waiting] = deque()
+        self._held = 0
+        self._come = asyncio.Event()
+
+    async def take(self, devices: Sequence[UUID], fixes: Sequence[Fix]) -> list[Verdict]:
+        """Store fixes, each once; what became of each, after the commit. Raises Unavailable: then nobody knows, and
+        the same may be sent again."""
+        if self._held + len(fixes) > MOST_WAITING:
+            raise Unavailable("Many fixes are coming in: send them again in a moment.")
+        waiting = _Waiting(devices, fixes, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._held += len(fixes)
+        self._come.set()
+        try:
+            return await waiting.done
+        finally:
+            self._held -= len(fixes)
+
+    async def run(self) -> None:
+        """Commit what waits, until cancelled."""
+        while True:
+            await self._come.wait()
+            self._come.clear()
+            while self._waiting:
+                group = [self._waiting.popleft()]
+                size = len(group[0].fixes)
+                while self._waiting and size + len(self._waiting[0].fixes) <= AT_ONCE:
+                    group.append(self._waiting.popleft())
+                    size += len(group[-1].fixes)
+                await self._commit(group)
+
+    async def _commit(self, group: list[_Waiting]) -> None:
+        try:
+            devices = [device for each in group for device in each.devices]
+            verdicts = await self._store(devices, [fix for each in group for fix in each.fixes])
+        except asyncpg.PostgresError as error:
+            if len(group) == 1:
+                _told(group[0], error)
+                return
+            # Nothing of it was stored. Whoever brought what the database refused must not take the others along.
+            for each in group:
+                await self._commit([each])
+        except BaseException as error:
+            told = Unavailable("The hub stops: send it again.") if isinstance(error, asyncio.CancelledError) else error
+            for each in group:
+                _told(each, told)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            at = 0
+            for each in group:
+                if not each.done.done():
+                    each.done.set_result(verdicts[at : at + len(each.fixes)])
+                at += len(each.fixes)
+
+    async def _store(self, devices: list[UUID], fixes: list[Fix]) -> list[Verdict]:
+        now = datetime.now(UTC)
+        asides = [fix.aside(now, self.settings.position_days) for fix in fixes]
+        verdicts = [Verdict(reason) if reason else Verdict.DUPLICATE for reason in asides]
+        aside = [
+            (device, reason, json.dumps(fix.said()))
+            for device, fix, reason in zip(devices, fixes, asides, strict=True)
+            if reason
+        ]
+        if aside:
+            await self._sessions.fetch(SERVICE, _ASIDE, [list(column) for column in zip(*aside, strict=True)])
+        kept = [at for at, reason in enumerate(asides) if reason is None]
+        if kept:
+            rows = [_row(devices[at], fixes[at], now) for at in kept]
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            # Asked twice where the line was lost: what was stored meanwhile is found as a duplicate, and is stored.
+            for row in await self._sessions.fetch(SERVICE, _TAKE, columns):
+                if row["fresh"]:
+                    verdicts[kept[row["number"] - 1]] = Verdict.STORED
+        return verdicts
+
+
+def _row(device: UUID, fix: Fix, now: datetime) -> tuple[Any, ...]:
+    return (
+        device,
+        fix.recorded_at or now,
+        fix.longitude,
+        fix.latitude,
+        fix.speed_kmh,
+        fix.heading,
+        fix.altitude_meters,
+        fix.accuracy_meters,
+        fix.battery,
+        ",".join(fix.doubts()),
+        json.dumps(fix.extra) if fix.extra else None,
+    )
+
+
+def _told(waiting: _Waiting, error: BaseException) -> None:
+    with suppress(asyncio.InvalidStateError):  # whoever waited is gone
+        waiting.done.set_exception(error)
+        waiting.done.exception()

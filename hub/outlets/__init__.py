@@ -1,0 +1,1 @@
+"""Ways out for programs that do not ask in GraphQL; one module each."""
