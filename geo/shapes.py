@@ -24,6 +24,7 @@ WIDEST_BOX: Final = 20.0
 MAX_VERTICES: Final = 2_000
 MAX_RINGS: Final = 1_000
 AREAL: Final = ("Polygon", "MultiPolygon")
+LINEAL: Final = ("LineString", "MultiLineString")
 _DEPTH: Final = {"Point": 0, "LineString": 1, "MultiPoint": 1, "Polygon": 2, "MultiLineString": 2, "MultiPolygon": 3}
 
 
@@ -88,17 +89,9 @@ def area(value: Any, *, max_vertices: int = MAX_VERTICES) -> BaseGeometry:
     >>> area({"type": "Polygon", "coordinates": [[[34, 0], [35, 0], [35, 1], [34, 0]]]}).area
     0.5
     """
-    if not isinstance(value, dict):
-        raise ShapeError(
-            'an area is a GeoJSON geometry: {"type": "Polygon", "coordinates": [[[longitude, latitude], …]]}'
-        )
-    kind = value.get("type")
-    if kind not in AREAL:
-        raise ShapeError(f"type is {_shown(kind)}; an area is a Polygon or a MultiPolygon")
-    unknown = sorted(set(value) - {"type", "coordinates", "bbox"})
-    if unknown:
-        raise ShapeError(f"{_shown(unknown[0])} is no member of a GeoJSON geometry: send type and coordinates only")
-    coordinates = value.get("coordinates")
+    kind, coordinates = _geometry(
+        value, AREAL, "an area", '{"type": "Polygon", "coordinates": [[[longitude, latitude], …]]}'
+    )
     rings = list(_rings(coordinates, _DEPTH[kind]))
     if sum(len(ring) for _, ring in rings) > max_vertices:
         raise ShapeError(f"the area has over {max_vertices:,} vertices: simplify it first")
@@ -126,6 +119,44 @@ def area(value: Any, *, max_vertices: int = MAX_VERTICES) -> BaseGeometry:
     if made.area == 0:
         raise ShapeError("the area is empty")
     return made
+
+
+def line(value: Any, *, max_vertices: int = MAX_VERTICES) -> BaseGeometry:
+    """A LineString or MultiLineString from a GeoJSON geometry, inside of the region; lines may cross themselves.
+
+    Raises ShapeError with the place, like `area`.
+
+    >>> line({"type": "LineString", "coordinates": [[34, 0], [35, 0]]}).length
+    1.0
+    """
+    kind, coordinates = _geometry(value, LINEAL, "a line", '{"type": "LineString", "coordinates": [[lon, lat], …]}')
+    parts = list(_rings(coordinates, _DEPTH[kind]))
+    if sum(len(part) for _, part in parts) > max_vertices:
+        raise ShapeError(f"the line has over {max_vertices:,} vertices: simplify it first")
+    for place, part in parts:
+        if len(part) < 2:
+            raise ShapeError(f"{place} has {len(part)} position: a line has at least two")
+        for at, pair in enumerate(part):
+            try:
+                position(pair)
+            except ShapeError as error:
+                raise ShapeError(f"{place}[{at}]: {error}") from error
+        if all(list(pair) == list(part[0]) for pair in part):
+            raise ShapeError(f"{place} goes nowhere: its positions are all the same")
+    return shapely_shape({"type": kind, "coordinates": coordinates})
+
+
+def _geometry(value: Any, kinds: tuple[str, ...], what: str, example: str) -> tuple[str, Any]:
+    """Type and coordinates of a GeoJSON geometry of one of some types."""
+    if not isinstance(value, dict):
+        raise ShapeError(f"{what} is a GeoJSON geometry: {example}")
+    kind = value.get("type")
+    if kind not in kinds:
+        raise ShapeError(f"type is {_shown(kind)}; {what} is a {' or a '.join(kinds)}")
+    unknown = sorted(set(value) - {"type", "coordinates", "bbox"})
+    if unknown:
+        raise ShapeError(f"{_shown(unknown[0])} is no member of a GeoJSON geometry: send type and coordinates only")
+    return kind, value.get("coordinates")
 
 
 _SIDES: Final = ("west", "south", "east", "north")

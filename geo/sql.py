@@ -97,9 +97,18 @@ def by_distance(shape: Expression, other: Expression) -> Expression:
 
 def track(points: Expression, order: Expression, zoom: Expression) -> Expression:
     """A line through points in an order, thinned to what half a pixel shows at a zoom of a web map."""
-    line = func.st_makeline(aggregate_order_by(points, order))
+    return thinned(func.st_makeline(aggregate_order_by(points, order)), zoom, "LINESTRING")
+
+
+def thinned(line: Expression, zoom: Expression, kind: str) -> Expression:
+    """A line, or several, of a `kind` of geometry, thinned to what half a pixel shows at a zoom of a web map."""
     thin = _HALF_A_PIXEL / func.power(_TWO, zoom, type_=Double)
-    return func.st_simplify(line, thin, literal_column("true"), type_=Geometry("LINESTRING", srid=SRID))
+    return func.st_simplify(line, thin, literal_column("true"), type_=Geometry(kind, srid=SRID))
+
+
+def lines_of(shape: Expression) -> Expression:
+    """The lines of a collection; its points are left out."""
+    return func.st_multi(func.st_collectionextract(shape, literal_column("2", Integer)))
 
 
 def nearest_id(table: FromClause, geometry: str, place: Expression) -> Expression:

@@ -18,10 +18,12 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from hub import events, graphql, health, pages, sign_in, websocket
 from hub.database.session import Sessions
+from hub.demonstration import door as demonstration
 from hub.identity.sign_ins import Identity
 from hub.identity.stays import Stays
 from hub.intake import door as intake
 from hub.intake.taking import Taking
+from hub.intake.weeks import Weeks
 from hub.journal import Sealer
 from hub.live import Live, Moves, Stream
 from hub.outlets import tiles
@@ -53,6 +55,8 @@ def create_app(settings: Settings) -> Starlette:
             asyncio.create_task(moves.run()),
             asyncio.create_task(taking.run()),
         ]
+        if settings.database.owner_url is not None:
+            chores.append(asyncio.create_task(Weeks(settings.database.owner_url, settings.intake.position_days).run()))
         # What was loaded stays: without it in the collector's sight its pauses are short.
         gc.collect()
         gc.freeze()
@@ -99,6 +103,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
         *photos.routes(),
         *intake.routes(),
         *tiles.routes(),
+        *demonstration.routes(),
         *pages.routes(settings),
     ]
 

@@ -6,6 +6,8 @@ import difflib
 import json
 import logging
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -63,7 +65,7 @@ def up(workers: int | None) -> None:
     """Start everything: database, migrations, county, server.
 
     The database is a private PostGIS in a folder of the hub (HUB_HOME), unless HUB_DATABASE_URL names one of your
-    own. Ctrl-C stops all of it.
+    own. A new private one opens in the demonstration county; `hub seed --clear` removes that. Ctrl-C stops all of it.
 
     \b
     Examples:
@@ -71,10 +73,12 @@ def up(workers: int | None) -> None:
       HUB_PORT=8001 hub up
       HUB_DATABASE_URL=postgresql://hub_login@db/hub HUB_OWNER_URL=postgresql://postgres@db/hub hub up
     """
+    from hub.database.embedded import DEMONSTRATION
     from hub.serving import Ending, address_of, listen
 
     settings = _with_workers(_settings(), workers)
     code = 0
+    play: subprocess.Popen[bytes] | None = None
     with Ending(say).caught() as ending, _sentences():
         try:
             if settings.database.database_url is None:
@@ -87,12 +91,19 @@ def up(workers: int | None) -> None:
                 with ending.preparing():
                     ending.cluster.start()
                 with ending.preparing():
-                    ending.cluster.create_database()
+                    _make_databases(settings, ending.cluster)
             settings = _with_url(settings, ending.cluster)
             _migrate(settings, ending.cluster, ending.preparing)
-            _welcome(settings, address_of(listener), ending.preparing)
+            address = address_of(listener)
+            if ending.cluster is not None and ending.cluster.opens(settings.database) == DEMONSTRATION:
+                play = _open_demonstration(settings, ending.cluster, address, ending.preparing)
+            else:
+                _welcome(settings, address, ending.preparing)
             code = _serve(settings, listener, ending)
         finally:
+            if play is not None:
+                play.terminate()
+                play.wait()
             if ending.cluster is not None:
                 ending.cluster.stop()
     sys.exit(code)
@@ -242,6 +253,99 @@ def doctor(anchor_file: Path | None) -> None:
 main.add_command(user)
 
 
+@main.group()
+def load() -> None:
+    """Read lists kept elsewhere: a report first, then all or nothing."""
+
+
+@load.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--write", "writes", is_flag=True, help="Write it. Without this, only the report is printed.")
+def vehicles(file: Path, writes: bool) -> None:
+    """Report what a list of vehicles (CSV or XLSX) would add and change; with --write, do it.
+
+    Its first row names the columns: plate and kind, and where they are known call_sign, status and department. Ends
+    with 1, and writes nothing, when a row is wrong.
+
+    \b
+    Examples:
+      hub load vehicles fleet.csv
+      hub load vehicles fleet.xlsx --write
+    """
+    import psycopg
+
+    from hub.loading import CannotLoad, look, read, write
+
+    settings = _settings()
+    if settings.database.database_url is not None and settings.database.owner_url is None:
+        raise Refusal("HUB_OWNER_URL is not set: the login role of HUB_DATABASE_URL may not load lists.")
+    try:
+        rows, wrong = read(file)
+    except CannotLoad as refusal:
+        raise Refusal(str(refusal)) from refusal
+    with _database(settings) as cluster:
+        owner = _with_url(settings, cluster).database.owner_url
+        assert owner is not None
+        with psycopg.connect(owner) as connection:
+            connection.execute("set role hub_owner")
+            report = look(connection, rows, wrong)
+            for row in report.added:
+                say(f"row {row.number}: {row.plate} is new, {row.kind}")
+            for row, changes in report.changed:
+                say(f"row {row.number}: {row.plate}, {'; '.join(changes)}")
+            for flaw in report.wrong:
+                say(flaw)
+            counts = f"{len(report.added)} new, {len(report.changed)} changed, {report.same} as they are"
+            if report.wrong:
+                say(f"{counts}; {len(report.wrong)} mistakes: nothing was written.")
+                sys.exit(1)
+            if not writes:
+                say(f"{counts}. Nothing is written yet: say --write.")
+                return
+            write(connection, report)
+    say(f"{counts}: written.")
+
+
+@main.command()
+@click.option("--clear", is_flag=True, help="Remove the demonstration: `hub up` opens the county's own database then.")
+def seed(clear: bool) -> None:
+    """Make the demonstration county, or remove it.
+
+    It is a database of its own beside the county's: nothing that is made up ever stands among what is true, and
+    removing it leaves nothing behind. Only for the private database; the hub must not be running.
+
+    \b
+    Examples:
+      hub seed --clear
+      hub seed
+    """
+    from hub.database.embedded import DEMONSTRATION
+
+    settings = _settings()
+    if settings.database.database_url is not None:
+        raise Refusal("HUB_DATABASE_URL is set: a demonstration is never made in a database of your own.")
+    if not settings.database.demonstration:
+        raise Refusal("HUB_DEMONSTRATION is off: unset it to make or remove the demonstration.")
+    cluster = _cluster(settings)
+    if cluster.running():
+        raise Refusal("A hub is running from here: stop it first (Ctrl-C), and start it again afterwards.")
+    if clear and not cluster.data.exists():
+        raise Refusal(f"There is no database in {cluster.home} yet, and so no demonstration.")
+    with cluster:
+        cluster.create_database()
+        if clear:
+            there = cluster.has_database(DEMONSTRATION)
+            cluster.drop_database(DEMONSTRATION)
+            shutil.rmtree(cluster.home / "demonstration", ignore_errors=True)
+            say("The demonstration is removed. `hub up` opens the county." if there else "There was no demonstration.")
+            return
+        cluster.create_database(DEMONSTRATION)
+        made = _with_url(settings, cluster)
+        _migrate(made, cluster)
+        _seed(made, cluster)
+    say("The demonstration is made. `hub up` opens it.")
+
+
 @main.command()
 @click.argument("script", type=click.Choice(("flood-night", "ordinary-day")), default="flood-night")
 @click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The hub that is told.")
@@ -382,15 +486,73 @@ def _database(settings: Settings) -> Iterator[Cluster | None]:
         yield cluster
         return
     with cluster:
-        cluster.create_database()
+        _make_databases(settings, cluster)
         yield cluster
 
 
 def _with_url(settings: Settings, cluster: Cluster | None) -> Settings:
+    """The settings with the private cluster's database in them: the demonstration, for as long as it is there."""
     if cluster is None:
         return settings
-    urls = {"database_url": cluster.url(cluster.LOGIN), "owner_url": cluster.url(cluster.OWNER)}
-    return Settings(settings.server, settings.database.model_copy(update=urls), settings.limits, settings.sign_in)
+    name = cluster.opens(settings.database)
+    urls = {"database_url": cluster.url(cluster.LOGIN, name), "owner_url": cluster.url(cluster.OWNER, name)}
+    return settings.but(database=settings.database.model_copy(update=urls))
+
+
+def _make_databases(settings: Settings, cluster: Cluster) -> None:
+    """The county's database; before it, in a new cluster, the demonstration's: an interrupted start does both again."""
+    from hub.database.embedded import DEMONSTRATION
+
+    if settings.database.demonstration and not cluster.has_database("hub"):
+        cluster.create_database(DEMONSTRATION)
+    cluster.create_database()
+
+
+def _seed(settings: Settings, cluster: Cluster) -> None:
+    """Fill the demonstration's database, which is migrated; half of it, from an interrupted start, is made anew."""
+    from hub.database.embedded import DEMONSTRATION
+    from hub.demonstration.seeding import seed as filled
+    from hub.demonstration.seeding import state
+
+    owner, login = settings.database.owner_url, settings.database.database_url
+    assert owner is not None
+    assert login is not None
+    folder = cluster.home / "demonstration"
+    there = state(owner, folder)
+    if there == "all":
+        return
+    say("Making the demonstration county …")
+    if there == "half":
+        cluster.drop_database(DEMONSTRATION)
+        cluster.create_database(DEMONSTRATION)
+        _migrate(settings, cluster)
+    filled(owner, login, folder)
+
+
+def _open_demonstration(
+    settings: Settings, cluster: Cluster, address: str, during: Callable[[], AbstractContextManager[None]]
+) -> subprocess.Popen[bytes]:
+    """The play, as a process beside the hub that ends with it."""
+    from hub.database.embedded import die_with_parent
+    from hub.demonstration.seeding import KEYS, plate_of
+
+    with during():
+        _seed(settings, cluster)
+    folder = cluster.home / "demonstration"
+    key = json.loads((folder / KEYS).read_text())["keys"][plate_of("Jembe 1")]
+    say(
+        "DEMONSTRATION DATA: a county in which nothing is real, in a flood night. `hub seed --clear` removes it.\n"
+        f"Open {address} and choose whom to look on as. This moves {plate_of('Jembe 1')} in the open page:\n"
+        f'  curl "{address}/intake/osmand?id={key}&lat=-0.0917&lon=34.7617"'
+    )
+    login = settings.database.database_url
+    assert login is not None
+    return subprocess.Popen(
+        [sys.executable, "-m", "hub.demonstration.showing", address, str(folder), login],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=die_with_parent(),
+    )
 
 
 def _migrate(
@@ -471,7 +633,7 @@ def _with_workers(settings: Settings, workers: int | None) -> Settings:
     """As the command line says, and no more than the private database has room for."""
     if workers is not None:
         server = settings.server.model_copy(update={"workers": workers})
-        settings = Settings(server, settings.database, settings.limits, settings.sign_in)
+        settings = settings.but(server=server)
     if settings.database.database_url is None and settings.server.workers > 1:
         from hub.database.embedded import SETTINGS
         from hub.supervising import connections_of

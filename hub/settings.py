@@ -110,6 +110,11 @@ class Database(_Concern):
         description="`postgresql://…` of a role that may migrate (a superuser, or the database's owner with PostGIS "
         "installed). Only `hub migrate` and `hub up` read it, and only beside HUB_DATABASE_URL.",
     )
+    demonstration: bool = Field(
+        default=True,
+        description="Whether a new private database opens in the demonstration county, and one that has it still does. "
+        "Never beside HUB_DATABASE_URL.",
+    )
     pool_size: int = Field(
         default=4, ge=1, le=100, description="Connections to the database that each worker keeps open."
     )
@@ -242,6 +247,12 @@ class Settings:
     def each(self) -> tuple[_Concern, ...]:
         """The concerns as they were read."""
         return self.server, self.database, self.sign_in, self.limits, self.photos, self.intake
+
+    def but(self, *, server: Server | None = None, database: Database | None = None) -> Settings:
+        """The same with other concerns."""
+        return Settings(
+            server or self.server, database or self.database, self.limits, self.sign_in, self.photos, self.intake
+        )
 
     @classmethod
     def read(cls, told: dict[str, dict[str, Any]]) -> Settings:

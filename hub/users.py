@@ -460,8 +460,8 @@ def _connected(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
     if not cluster.data.exists():
         raise UserRefused(f"No database yet in {cluster.home}: `hub up` makes it.")
     if cluster.running():
-        with accounts(cluster.url(cluster.LOGIN)) as connection:
+        with accounts(cluster.url(cluster.LOGIN, cluster.opens(settings.database))) as connection:
             yield connection
         return
-    with cluster, accounts(cluster.url(cluster.LOGIN)) as connection:
+    with cluster, accounts(cluster.url(cluster.LOGIN, cluster.opens(settings.database))) as connection:
         yield connection

@@ -58,6 +58,7 @@ class Noun:
     audience: str | None = None  # the column that says whose changes these are: a journal, which roles hear, not read
     areas: str | None = None  # in a journal, the column with every area that a change touched
     columns: tuple[str, ...] = ()  # the columns that callers may read; none named: all of them
+    views: tuple[str, ...] = ()  # views over tables of this table's nouns: they ask with the rights of who asks
 
 
 @dataclass(frozen=True)
@@ -253,15 +254,23 @@ ACCESS = Access(
         # What the public may know of incidents: only what is published stands there, so that it is read by everybody.
         "counts": Noun(("incident_counts",)),
         "gazetteer": Noun(("landmarks",)),
-        "fleet": Noun(("departments", "vehicles", "devices", "quarantined_fixes")),
+        # Whether anything here is real.
+        "demonstration": Noun(("demonstrations",)),
+        "departments": Noun(("departments",)),
+        "fleet": Noun(("vehicles", "devices", "quarantined_fixes")),
         # Only take_fixes() writes there.
         "positions": Noun(("positions", "latest_positions")),
+        "patrols": Noun(
+            ("units", "beats", "checkpoints", "patrols", "patrol_members"),
+            views=("patrol_coverages", "patrol_checkpoints"),
+        ),
         # Read and written by the functions that own them alone.
-        "inner": Noun(("write_keys", "incident_numbers", "incident_tallies", "position_streams", "position_batches")),
+        "inner": Noun(("write_keys", "reference_numbers", "incident_tallies", "position_streams", "position_batches")),
     },
     roles={
         "public": Role(
-            Scope.PUBLIC, {"areas": SEE, "installation": SEE, "rules": SEE, "counts": SEE, "gazetteer": SEE}
+            Scope.PUBLIC,
+            {"areas": SEE, "installation": SEE, "rules": SEE, "counts": SEE, "gazetteer": SEE, "demonstration": SEE},
         ),
         # role                             scope         people          duties          posts
         "citizen": Role(
@@ -301,10 +310,12 @@ ACCESS = Access(
                 "timelines": KEEP,
                 "photos": KEEP,
                 "callers": KEEP,
+                "departments": KEEP,
                 "fleet": KEEP,
                 "positions": SEE,
+                "patrols": KEEP,
             },
-            hears=dict.fromkeys(("incidents", "timelines", "photos", "fleet"), Reach.COUNTY),
+            hears=dict.fromkeys(("incidents", "timelines", "photos", "fleet", "patrols"), Reach.COUNTY),
         ),
         "coordinator": Role(
             Scope.COUNTY,
@@ -316,21 +327,54 @@ ACCESS = Access(
                 "timelines": KEEP,
                 "photos": KEEP,
                 "callers": KEEP,
+                "departments": KEEP,
                 "fleet": KEEP,
                 "positions": SEE,
+                "patrols": SEE,
             },
-            hears=dict.fromkeys(("incidents", "timelines", "photos", "fleet"), Reach.COUNTY),
+            hears=dict.fromkeys(("incidents", "timelines", "photos", "fleet", "patrols"), Reach.COUNTY),
         ),
         "fleet_manager": Role(
             Scope.COUNTY,
-            {"incidents": SEE, "timelines": SEE, "photos": SEE, "fleet": KEEP, "positions": SEE},
-            hears={"fleet": Reach.COUNTY},
+            {
+                "incidents": SEE,
+                "timelines": SEE,
+                "photos": SEE,
+                "departments": KEEP,
+                "fleet": KEEP,
+                "positions": SEE,
+                "patrols": SEE,
+            },
+            hears=dict.fromkeys(("fleet", "patrols"), Reach.COUNTY),
         ),
         "enforcement_supervisor": Role(
-            Scope.COUNTY, {"incidents": SEE, "timelines": SEE, "photos": SEE, "fleet": SEE, "positions": SEE}
+            Scope.COUNTY,
+            {
+                # Whom they send on patrol.
+                "people": SEE,
+                "duties": SEE,
+                "posts": SEE,
+                "incidents": SEE,
+                "timelines": SEE,
+                "photos": SEE,
+                "departments": KEEP,
+                "fleet": SEE,
+                "positions": SEE,
+                "patrols": KEEP,
+            },
+            hears={"patrols": Reach.COUNTY},
         ),
         "planner": Role(
-            Scope.COUNTY, {"incidents": SEE, "timelines": SEE, "photos": SEE, "fleet": SEE, "positions": SEE}
+            Scope.COUNTY,
+            {
+                "incidents": SEE,
+                "timelines": SEE,
+                "photos": SEE,
+                "departments": SEE,
+                "fleet": SEE,
+                "positions": SEE,
+                "patrols": SEE,
+            },
         ),
         "auditor": Role(
             Scope.COUNTY,
@@ -341,11 +385,13 @@ ACCESS = Access(
                 "incidents": SEE,
                 "timelines": SEE,
                 "photos": SEE,
+                "departments": SEE,
                 "fleet": SEE,
                 "positions": SEE,
+                "patrols": SEE,
             },
             hears=dict.fromkeys(
-                ("people", "duties", "posts", "incidents", "timelines", "photos", "fleet"), Reach.COUNTY
+                ("people", "duties", "posts", "incidents", "timelines", "photos", "fleet", "patrols"), Reach.COUNTY
             ),
         ),
         "administrator": Role(
@@ -357,17 +403,27 @@ ACCESS = Access(
                 "incidents": KEEP,
                 "timelines": KEEP,
                 "photos": KEEP,
+                "departments": KEEP,
                 "fleet": KEEP,
                 "positions": SEE,
+                "patrols": KEEP,
             },
             hears=dict.fromkeys(
-                ("people", "duties", "posts", "incidents", "timelines", "photos", "fleet"), Reach.COUNTY
+                ("people", "duties", "posts", "incidents", "timelines", "photos", "fleet", "patrols"), Reach.COUNTY
             ),
         ),
         # Nobody's role: what the hub does by itself (signing in, sealing, and what an operator types on its machine).
         "service": Role(
             Scope.SERVICE,
-            {"people": KEEP, "duties": KEEP, "posts": KEEP, "secrets": KEEP, "failures": KEEP, "sealing": SEE},
+            {
+                "people": KEEP,
+                "duties": KEEP,
+                "posts": KEEP,
+                "secrets": KEEP,
+                "failures": KEEP,
+                "sealing": SEE,
+                "demonstration": KEEP,
+            },
             hears={EVERYTHING: Reach.COUNTY},
         ),
     },

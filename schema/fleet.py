@@ -178,6 +178,7 @@ class VehicleKind(Enum):
     CAR = strawberry.enum_value("car", description="A car.")
     WATER_BOWSER = strawberry.enum_value("water_bowser", description="A lorry with a water tank.")
     EXCAVATOR = strawberry.enum_value("excavator", description="An excavator, grader or other machine.")
+    ON_FOOT = strawberry.enum_value("on_foot", description="None: people on foot who carry a device.")
     OTHER = strawberry.enum_value("other", description="None of these.")
 
 
@@ -471,14 +472,14 @@ def digest_of(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
-def _id(value: Any, place: str, of: str) -> uuid.UUID:
+def id_of(value: Any, place: str, of: str) -> uuid.UUID:
     try:
         return uuid.UUID(str(value))
     except ValueError as error:
         raise BadUserInput(f"{place} is no id: send the `id` of {of}") from error
 
 
-def _signed_in(change: Change) -> None:
+def must_be_signed_in(change: Change) -> None:
     if change.person is None:
         raise Unauthenticated
 
@@ -510,7 +511,7 @@ async def add_vehicle(
     change: Change, input: Annotated[AddVehicleInput, strawberry.argument(description="The vehicle.")]
 ) -> AddVehiclePayload:
     """Add a vehicle to the fleet. It begins as AVAILABLE."""
-    _signed_in(change)
+    must_be_signed_in(change)
     values = {
         "plate": " ".join(input.plate.upper().split()),
         "kind": input.kind.value,
@@ -526,8 +527,8 @@ async def change_vehicle_status(
     change: Change, input: Annotated[ChangeVehicleStatusInput, strawberry.argument(description="The status.")]
 ) -> ChangeVehicleStatusPayload:
     """Say whether a vehicle can be sent."""
-    _signed_in(change)
-    key = _id(input.id, "input.id", "a vehicle")
+    must_be_signed_in(change)
+    key = id_of(input.id, "input.id", "a vehicle")
     found = await locked(change, vehicles, key, vehicles.c.version, vehicles.c.status)
     if not found:
         raise NotFound("There is no such vehicle, or you may not change it.")
@@ -541,8 +542,8 @@ async def register_device(
     change: Change, input: Annotated[RegisterDeviceInput, strawberry.argument(description="The device.")]
 ) -> RegisterDevicePayload:
     """Register a tracker or telephone. Its key is in this answer alone: whoever loses it registers another one."""
-    _signed_in(change)
-    key = _id(input.vehicle, "input.vehicle", "a vehicle")
+    must_be_signed_in(change)
+    key = id_of(input.vehicle, "input.vehicle", "a vehicle")
     if not await change.rows(select(vehicles.c.id).where(vehicles.c.id == key)):
         raise NotFound("input.vehicle: there is no such vehicle, or you may not see it")
     label = input.label.strip()
@@ -559,8 +560,8 @@ async def revoke_device(
     change: Change, input: Annotated[RevokeDeviceInput, strawberry.argument(description="The device.")]
 ) -> RevokeDevicePayload:
     """End a device's key: lost, stolen, or taken out. What it sent stays; it never sends again."""
-    _signed_in(change)
-    key = _id(input.id, "input.id", "a device")
+    must_be_signed_in(change)
+    key = id_of(input.id, "input.id", "a device")
     if not await locked(change, devices, key, devices.c.id):
         raise NotFound("There is no such device, or you may not change it.")
     ended = (

@@ -65,9 +65,10 @@ write_keys = Table(
     UniqueConstraint("person_id", "key"),
 )
 
-incident_numbers = Table(
-    "incident_numbers",
+reference_numbers = Table(
+    "reference_numbers",
     metadata,
+    Column("series", Text, primary_key=True),
     Column("year", Integer, primary_key=True, autoincrement=False),
     Column("last", Integer, nullable=False),
 )

@@ -16,6 +16,8 @@ GeoJSON = NewType("GeoJSON", dict[str, Any])
 """A shape in an answer."""
 AreaGeoJSON = NewType("AreaGeoJSON", dict[str, Any])
 """A shape in a question: a Polygon or MultiPolygon."""
+LineGeoJSON = NewType("LineGeoJSON", dict[str, Any])
+"""A line that is sent: a LineString or MultiLineString."""
 
 
 def _scalar(name: str, description: str, parse: Any, specified_by: str | None = None) -> ScalarDefinition:
@@ -76,6 +78,12 @@ SCALARS: dict[object, ScalarDefinition] = {
         "A GeoJSON Polygon or MultiPolygon (RFC 7946) of at most 2,000 vertices: longitude first, EPSG:4326, rings "
         "closed and not crossing.",
         shapes.area,
+        "https://datatracker.ietf.org/doc/html/rfc7946",
+    ),
+    LineGeoJSON: _scalar(
+        "LineGeoJSON",
+        "A GeoJSON LineString or MultiLineString (RFC 7946) of at most 2,000 vertices: longitude first, EPSG:4326.",
+        shapes.line,
         "https://datatracker.ietf.org/doc/html/rfc7946",
     ),
 }

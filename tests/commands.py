@@ -70,7 +70,7 @@ class Process:
 
 def environment(settings: dict[str, str]) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
-    return own | {"HUB_PORT": "0"} | settings
+    return own | {"HUB_PORT": "0", "HUB_DEMONSTRATION": "0"} | settings
 
 
 def hub(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -32,6 +32,9 @@ from hub.settings import PROJECT, Database
 PORT = 7432
 """Only the name of a socket in a folder of our own: it never meets another server's port."""
 
+DEMONSTRATION = "hub_demonstration"
+"""The database of made-up data, beside the county's own, which is `hub`: see hub/demonstration/seeding.py."""
+
 SOCKET_LIMIT = 107 if sys.platform == "linux" else 103
 """Longest path of a socket, in bytes, without the closing NUL."""
 
@@ -266,6 +269,25 @@ class Cluster:
             with suppress(errors.DuplicateDatabase, errors.UniqueViolation):
                 connection.execute(statement)
 
+    def has_database(self, name: str) -> bool:
+        """Whether a database of this name is there."""
+        import psycopg
+
+        with psycopg.connect(self.url(self.OWNER, "postgres"), autocommit=True) as connection:
+            return connection.execute("select from pg_database where datname = %s", (name,)).fetchone() is not None
+
+    def opens(self, settings: Database) -> str:
+        """Which database the hub opens: the demonstration, for as long as it is there and wanted."""
+        return DEMONSTRATION if settings.demonstration and self.has_database(DEMONSTRATION) else "hub"
+
+    def drop_database(self, name: str) -> None:
+        """Remove a database and everything in it, whoever is connected to it. One that is missing is no mistake."""
+        import psycopg
+        from psycopg import sql
+
+        with psycopg.connect(self.url(self.OWNER, "postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
     def running(self) -> bool:
         """Whether a server of this home is up, whoever started it."""
         return bool(list(self._servers()))
@@ -416,7 +438,7 @@ class Cluster:
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            preexec_fn=_die_with_parent(),
+            preexec_fn=die_with_parent(),
             **account.drop(),
         )
         told = self.process.communicate()[0].decode(errors="replace")
@@ -430,6 +452,9 @@ class Cluster:
                 "\n# The hub's settings, written anew at each start. Your own go below this line.\ninclude 'hub.conf'\n"
             )
         partial.rename(self.data)
+        # The children of a killed initdb outlive it for a moment, and may have written behind the broom's back.
+        for left in self.home.glob("data.partial-*"):
+            shutil.rmtree(left, ignore_errors=True)
         _sync(self.home)
 
     def _configure(self, account: Account) -> None:
@@ -513,7 +538,7 @@ class Cluster:
                 stderr=subprocess.STDOUT,
                 # Out of the terminal's reach: Ctrl-C goes to the hub, which first lets its requests end.
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),
+                preexec_fn=die_with_parent(),
                 **account.drop(),
             )
 
@@ -650,7 +675,7 @@ def _end(
     )
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def die_with_parent() -> Callable[[], None] | None:
     """On Linux the kernel itself stops the server when the hub is killed; other systems clear up at the next start."""
     if sys.platform != "linux":
         return None

@@ -203,7 +203,7 @@ def _apply_access(connection: psycopg.Connection, access: Access, say: Say, *, a
     there = {
         name
         for (name,) in connection.execute(
-            "select relname from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') "
+            "select relname from pg_class c where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v') "
             "and not relispartition and not exists "
             "(select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')"
         )

@@ -20,8 +20,8 @@ def rendered(access: Access) -> str:
 
 
 def listed(access: Access) -> frozenset[str]:
-    """Every table that the access table speaks of."""
-    return frozenset(table for noun in access.nouns.values() for table in noun.tables)
+    """Every table and view that the access table speaks of."""
+    return frozenset(name for noun in access.nouns.values() for name in (*noun.tables, *noun.views))
 
 
 def _statements(access: Access) -> Iterator[str]:
@@ -34,6 +34,13 @@ def _statements(access: Access) -> Iterator[str]:
             for scope in Scope:
                 yield from _read(access, name, table, scope)
                 yield from _write(access, name, table, scope)
+        for view in noun.views:
+            # No policies: a view of ours asks its tables with the rights of who asks (tests/hub/test_catalog.py).
+            yield f"-- {name}: {view}"
+            yield f"revoke all on {view} from public, {_SCOPES};"
+            if access.is_asked_for(name):
+                callers = ", ".join(scope for scope in Scope if scope is not Scope.SERVICE)
+                yield f"grant select on {view} to {callers};"
 
 
 # Policies of an older access table may have any name, so that they are looked up instead of listed. Those of the

@@ -1,4 +1,4 @@
-"""Takes the README's picture from a running hub: `python hub/docs/screenshot.py http://127.0.0.1:8000 --as NAME`.
+"""Takes the picture of the map from a running hub: `python hub/docs/screenshot.py http://127.0.0.1:8000 --as NAME`.
 
 Needs what tests need: Chromium and playwright. NAME is a dispatcher or coordinator; the password is asked for. With
 `--flood-night` a night is reported first: give it a hub that was made for the picture, never one that people use. With

@@ -6,6 +6,7 @@ import { count } from "./figures.js";
 import { startLive } from "./live.js";
 import { startVehicleCard } from "./vehicle-card.js";
 import * as layers from "./vehicle-layers.js";
+import { startPatrols } from "./patrols.js";
 import { called, fleet, isStale, KINDS, MOVES, SEES_FLEET, STATUSES, today } from "./vehicles.js";
 import { ago } from "./times.js";
 import { word } from "./vocabulary.js";
@@ -65,8 +66,10 @@ export function startFleet({ county, person, sheet, map, onOpen, onSeveral, onUn
   /** @type {Placed[]} */
   let visible = [];
   const overlay = {
-    sources: () => ({ vehicles: { type: "geojson", data: layers.features(visible, chosen()?.id ?? null) }, "vehicle-track": { type: "geojson", data: track() } }),
-    layers: layers.layers,
+    sources: () => ({ ...patrolSources(), vehicles: { type: "geojson", data: layers.features(visible, chosen()?.id ?? null) }, "vehicle-track": { type: "geojson", data: track() } }),
+    // Beneath the vehicles: a patrol's way must not hide who goes there.
+    /** @param {any} look */
+    layers: (look) => [...patrols.layers(look), ...layers.layers(look)],
     drawn: layers.drawn,
     clickable: layers.CLICKABLE,
     /** @param {string} id @returns {[string, string]} */
@@ -86,6 +89,15 @@ export function startFleet({ county, person, sheet, map, onOpen, onSeveral, onUn
       if (trail.of && Math.abs(zoom - trail.zoom) >= 1) askTrack();
     },
   };
+
+  const patrols = startPatrols({
+    onRead() {
+      for (const [name, data] of Object.entries(patrols.data())) map()?.data(name, data);
+      stage.dataset.patrols = String(patrols.many());
+      soon();
+    },
+  });
+  const patrolSources = () => Object.fromEntries(Object.entries(patrols.data()).map(([name, data]) => [name, { type: "geojson", data }]));
 
   const track = () => layers.track([...trail.line, ...trail.since]);
   const fits = (/** @type {Placed} */ { at, status, kind }) => at && filter.shown && (!filter.status || status === filter.status) && (!filter.kind || kind === filter.kind);
@@ -112,7 +124,7 @@ export function startFleet({ county, person, sheet, map, onOpen, onSeveral, onUn
     stage.dataset.vehicles = String(visible.length);
     drawPanel();
     if (!open) return;
-    card.draw(own, read);
+    card.draw(own, read, own && patrols.of(own.id));
     const point = own?.at?.location.coordinates ?? null;
     map()?.ring(point);
     if (!own || !point) return;

@@ -22,6 +22,9 @@ const phone = matchMedia("(max-width: 699px)");
 /** MapLibre is a megabyte: it comes while the hub answers, and the list does not wait for it. */
 const mapModule = import("./map.js").catch(() => null);
 
+/** Whether anything here is real. */
+const play = fetch("/demonstration").then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
+
 drawBlank(part("units-list"));
 startToggle();
 
@@ -55,6 +58,11 @@ startSearch(county, {
   more: (text) => desk?.found(text) ?? [],
 });
 const card = startCard({ county, sheet, happens: (ward) => desk?.openIn(ward.code) ?? null, onChoose: (unit) => open(ofUnit(unit), { focus: true }) });
+play.then(async (told) => {
+  if (!told?.demonstration) return;
+  const { startDemonstration } = await import("./demonstration.js");
+  startDemonstration(told.demonstration, me?.name ?? null);
+});
 if (me) {
   // Whoever is not signed in loads none of it.
   const { startDesk } = await import("./desk.js");

@@ -3,6 +3,7 @@
 import { hash } from "./address.js";
 import { el } from "./elements.js";
 import { coordinates, count } from "./figures.js";
+import { inCard } from "./patrols.js";
 import { sinceThen } from "./times.js";
 import { badge } from "./vehicle-layers.js";
 import { called, inWords, isStale } from "./vehicles.js";
@@ -44,8 +45,9 @@ export function startVehicleCard({ county, sheet, onUnit, onOpen, onFollow }) {
   /**
    * @param {Placed | null} vehicle
    * @param {boolean} read  whether the list was read: what it does not hold is not there
+   * @param {import("./patrols.js").Patrol | null} [patrol]  that it is out on
    */
-  function draw(vehicle, read) {
+  function draw(vehicle, read, patrol = null) {
     if (!open || !sheet.holds(open.drawn)) return;
     if (!vehicle) {
       if (read) open.facts.replaceChildren(el("p", { class: "caution", role: "status" }, "There is no such vehicle, or you may not see it."));
@@ -53,7 +55,7 @@ export function startVehicleCard({ county, sheet, onUnit, onOpen, onFollow }) {
       return;
     }
     // Drawn anew only where something changed: whoever stands in it with the keyboard keeps the place.
-    const said = JSON.stringify([vehicle, isStale(vehicle)]);
+    const said = JSON.stringify([vehicle, isStale(vehicle), patrol]);
     if (said === open.said) return;
     open.said = said;
     const heading = sheet.element.querySelector("#card-name");
@@ -71,6 +73,7 @@ export function startVehicleCard({ county, sheet, onUnit, onOpen, onFollow }) {
         ? el("p", { class: isStale(vehicle) ? "heard caution" : "heard" }, "Last heard of ", sinceThen(at.recordedAt), isStale(vehicle) ? ": it may be elsewhere by now." : "")
         : el("p", { class: "caution" }, "It never said where it is."),
       at ? el("p", { class: "place" }, ...place(at)) : "",
+      patrol ? inCard(patrol) : "",
       el(
         "dl",
         { class: "cap" },

@@ -13,7 +13,7 @@ import { now } from "./times.js";
 
 export const KINDS = [
   "AMBULANCE", "FIRE_ENGINE", "RESCUE_BOAT", "PATROL_CAR", "MOTORCYCLE", "PICKUP", "TRUCK", "TIPPER", "BUS", "CAR", "WATER_BOWSER",
-  "EXCAVATOR", "OTHER",
+  "EXCAVATOR", "ON_FOOT", "OTHER",
 ];
 export const STATUSES = ["AVAILABLE", "ASSIGNED", "OUT_OF_SERVICE"];
 

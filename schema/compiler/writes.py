@@ -25,6 +25,7 @@ from enum import Enum
 from typing import Any, Protocol, get_type_hints
 
 import strawberry
+from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Executable
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.field import StrawberryField
@@ -131,6 +132,8 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if value is strawberry.UNSET:
         return None
+    if isinstance(value, BaseGeometry):
+        return value.wkt
     return value
 
 

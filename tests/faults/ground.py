@@ -82,9 +82,9 @@ class Door:
         self._timeout = timeout
         self._connection: http.client.HTTPConnection | None = None
 
-    def send(self, body: bytes, path: str = "/graphql") -> Answer:
+    def send(self, body: bytes, path: str = "/graphql", head: dict[str, str] | None = None) -> Answer:
         begun = time.perf_counter()
-        headers = {"content-type": "application/json"}
+        headers = {"content-type": "application/json"} if head is None else dict(head)
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"
         if self._connection is None:

@@ -27,8 +27,10 @@ from tests.faults.load import OK, REFUSED, Load
 from tests.faults.order import out_of_order
 from tests.faults.roles import Matrix
 from tests.faults.tampering import cut_tail, edit_rows
+from tests.faults.trackers import Trackers
 
 CLIENTS = 8
+TRACKERS = 4
 ROUNDS = 3
 FLOOD_SECONDS = 15.0
 WORST_REFUSAL = 1.0
@@ -103,7 +105,7 @@ def acknowledged_means_stored(proof: Proof, ground: Ground, dice: random.Random,
     faults: list[Callable[[], str]] = [worker, hub, backend, stopped, killed] * ROUNDS + [frozen]
     dice.shuffle(faults)
     with Audience(ground, seed) as audience:
-        with Load(ground, WRITERS, seed, CLIENTS) as load:
+        with Load(ground, WRITERS, seed, CLIENTS) as load, Trackers(ground, seed, TRACKERS) as trackers:
             within(lambda: load.acknowledged > 0)
             for fault in faults:
                 time.sleep(dice.uniform(1, 3))
@@ -121,6 +123,7 @@ def acknowledged_means_stored(proof: Proof, ground: Ground, dice: random.Random,
     with ground.owner() as owner:
         found = compare(owner, tally)
         locks = left_open(owner)
+        fixes = trackers.count(owner)
     ok, refused = tally.of(OK), tally.of(REFUSED)
     proof.claim(
         found.facts == len(ok) and len(ok) > 0,
@@ -128,6 +131,12 @@ def acknowledged_means_stored(proof: Proof, ground: Ground, dice: random.Random,
         f"{tally.retried} retried, each once; {tally.replays} sent twice on purpose, one effect; "
         f"refused {len(refused)} left nothing.",
         found.wrong,
+    )
+    proof.claim(
+        fixes.found == fixes.acknowledged > 0,
+        f"Positions of {TRACKERS} trackers: acknowledged {fixes.acknowledged:,}, found {fixes.found:,}; {fixes.again} "
+        f"batches sent again, each once; {fixes.more:,} more were stored when the answer was lost.",
+        fixes.wrong,
     )
     proof.claim(
         max(backs) < BACK_SECONDS * crowd() and slowest < GREEN_SECONDS * crowd() and pids_kept,

@@ -308,7 +308,7 @@ class Shape:
             elif below.name in path or len(path) > 6:
                 continue
             elif self._leads_to_secrets(below.name, set()):
-                yield f"{name}{'(first: 20)' if 'first' in member.args else ''} {self._selection(member, path)}"
+                yield f"{name}{'(first: 15)' if 'first' in member.args else ''} {self._selection(member, path)}"
             elif isinstance(below, GraphQLObjectType) and "code" in below.fields:
                 yield f"{name} {{ code }}"
 

@@ -66,6 +66,9 @@ SECURITY_DEFINERS = (
         # A ward is looked up, and a number taken, whoever reports.
         "place_incident()",
         "number_incident()",
+        "number_patrol()",
+        # Nobody is on two patrols at once, whoever sees them.
+        "muster_patrol()",
         # Small counts are nobody's to read, and published ones nobody's to write.
         "tally_incident()",
         # An incident's photos are counted, whoever adds one and whatever they see.
@@ -80,7 +83,12 @@ can be called."""
 OPEN_TO_CALLERS = {"uuidv7()", "hub_node()"}
 """Functions that every scope role may call."""
 
-OPEN_TO_ANSWERS = {"live_cursor()"}
+OPEN_TO_ANSWERS = {
+    "live_cursor()",
+    # Worked out from rows that the caller sees.
+    "coverage(geometry,geometry,geometry,geometry,double precision)",
+    "driven(uuid,timestamp with time zone,timestamp with time zone)",
+}
 """Functions for every scope that a caller comes in: what an answer says beside its rows."""
 
 OPEN_TO_WRITERS = {"claim_write(text,bytea)", "settle_write(text,jsonb)"}
@@ -327,6 +335,9 @@ def test_everything_is_explained(owner: psycopg.Connection) -> None:
 
 # -- what callers can do -----------------------------------------------------------------------------------------------
 
+EMPTY = {"incident_counts", "demonstrations"}
+"""Public tables that hold nothing before anything happens."""
+
 EVERY_TABLE = sorted(table for noun in ACCESS.nouns.values() for table in noun.tables)
 
 PUBLIC_TABLES = sorted(
@@ -364,10 +375,12 @@ def test_a_login_without_a_scope_makes_nothing(login: psycopg.Connection) -> Non
 def test_every_scope_reads_what_is_public_and_writes_none(
     login: psycopg.Connection, owner: psycopg.Connection, scope: Scope, table: str
 ) -> None:
+    if (scope, table) == (Scope.SERVICE, "demonstrations"):
+        pytest.skip("the hub itself writes how far a play has come")
     login.execute(f"set role {scope}".encode())
     everything = owner.execute(f"select count(*) from {table}".encode()).fetchone()
     assert everything is not None
-    assert everything[0] > 0 or table == "incident_counts"  # of which there are none before anything happens
+    assert everything[0] > 0 or table in EMPTY
     assert login.execute(f"select count(*) from {table}".encode()).fetchone() == everything
     for statement in (
         f"delete from {table}",

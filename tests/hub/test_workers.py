@@ -149,19 +149,23 @@ def test_the_address_is_told_once_when_all_of_them_answer(three: Process) -> Non
 
 def test_requests_spread_over_all_of_them(three: Process) -> None:
     port = int(three.address().rpartition(":")[2])
-    held = []
+    held: list[socket.socket] = []
+    shares: list[int] = []
     try:
-        for _ in range(60):
-            client = socket.create_connection(("127.0.0.1", port))
-            client.sendall(b"GET /health/live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
-            held.append(client)
-        for client in held:
-            assert client.recv(20).startswith(b"HTTP/1.1 200")
-        shares = [connections(pid, port) for pid in workers(three)]
+        for _ in range(5):  # on a machine that is full a worker may sleep through the first of them
+            for _ in range(60):
+                client = socket.create_connection(("127.0.0.1", port))
+                client.sendall(b"GET /health/live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+                held.append(client)
+            for client in held[-60:]:
+                assert client.recv(20).startswith(b"HTTP/1.1 200")
+            shares = [connections(pid, port) for pid in workers(three)]
+            assert sum(shares) == len(held)
+            if min(shares) >= 3:
+                break
     finally:
         for client in held:
             client.close()
-    assert sum(shares) == 60
     assert min(shares) >= 3, shares
 
 

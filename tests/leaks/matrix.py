@@ -13,7 +13,7 @@ from graphql import GraphQLObjectType, get_named_type, is_leaf_type
 from schema.access import ACCESS
 from tests.leaks.callers import CALLERS
 from tests.leaks.questions import MAPPING, SDL, guarded, node_type
-from tests.leaks.rights import TABLES, Facts
+from tests.leaks.rights import NOUNS, Facts
 from tests.leaks.world import TOLD, canaries
 
 FILE = Path(__file__).parent / "matrix.txt"
@@ -63,7 +63,7 @@ def label(facts: Facts, table: str, key: str) -> str:
     row = facts.rows[table].get(key)
     if row is None:
         return "?"
-    through = ACCESS.nouns[TABLES[table]].through
+    through = ACCESS.nouns[NOUNS[table]].through
     if through is not None:
         return label(facts, ACCESS.nouns[through[1]].tables[0], row[through[0]])
     said = re.search(

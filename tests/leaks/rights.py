@@ -32,6 +32,9 @@ GUARDED = {
 """Nouns of which somebody sees less than everything."""
 
 TABLES = {table: name for name, noun in GUARDED.items() for table in noun.tables}
+VIEWS = {view: name for name, noun in GUARDED.items() for view in noun.views}
+NOUNS = TABLES | VIEWS
+"""What rows are read from, and whose they are."""
 
 LIES_IN: dict[str, Callable[[Facts, Row], set[str]]] = {
     "people": lambda facts, row: facts.posts_of(row["id"]),
@@ -47,7 +50,7 @@ class Facts:
         with psycopg.connect(owner_url) as connection:
             self.rows: dict[str, dict[str, Row]] = {
                 table: {str(row[keys[0]]): row for row in _read(connection, table)}
-                for table in TABLES
+                for table in NOUNS
                 if (keys := _keys(connection, table))
             }
             self.journal = _read(connection, "journal")
@@ -69,6 +72,8 @@ class Facts:
         """Canary -> the tables, rows and columns that hold it."""
         found: dict[str, set[tuple[str, str, str]]] = defaultdict(set)
         for table, rows in self.rows.items():
+            if table in VIEWS:  # worked out from rows that stand here themselves
+                continue
             for key, row in rows.items():
                 for column, value in row.items():
                     for word in canaries(value if isinstance(value, str) else json.dumps(value)):
@@ -105,7 +110,7 @@ class Facts:
 
     def may(self, action: str, caller: Caller, table: str, row: Row) -> bool:
         """Whether a caller may read (or write) a row."""
-        name = TABLES[table]
+        name = NOUNS[table]
         if caller.sees_as and (action != "read" or ACCESS.right("administrator", name).read is not Reach.COUNTY):
             return False
         for role in self.roles(caller):
@@ -155,8 +160,8 @@ def _read(connection: psycopg.Connection[Any], table: str) -> list[Row]:
     return [row for (row,) in connection.execute(statement)]
 
 
-KEYS = {"positions": ["id"]}
-"""What tells rows apart, where the primary key is another: that of a partitioned table holds the time."""
+KEYS = {"positions": ["id"], "patrol_coverages": ["patrol_id"], "patrol_checkpoints": ["id"]}
+"""What tells rows apart, where there is no primary key, or another: that of a partitioned table holds the time."""
 
 
 def _keys(connection: psycopg.Connection[Any], table: str) -> list[str]:

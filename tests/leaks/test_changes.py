@@ -34,6 +34,7 @@ CHANGES: dict[str, tuple[str, Callable[[str], dict[str, Any]]]] = {
     "noteOnIncident": ("incidents", lambda id: {"id": id, "note": "Tried"}),
     "changeVehicleStatus": ("vehicles", lambda id: {"id": id, "status": "ASSIGNED"}),
     "revokeDevice": ("devices", lambda id: {"id": id}),
+    "changePatrolStatus": ("patrols", lambda id: {"id": id, "status": "CANCELLED"}),
 }
 """Mutations of something that is there: its table, and an input that names it."""
 
@@ -49,8 +50,8 @@ ADDITIONS: dict[str, Callable[[int], dict[str, Any]]] = {
 
 ABOUT_ONESELF = {"signIn", "signOut"}
 
-FLEETS = {"addVehicle", "registerDevice"}
-"""Additions for those who keep the fleet: tried apart, because not everybody who is signed in may."""
+FLEETS = {"addVehicle", "registerDevice", "addUnit", "addBeat", "planPatrol"}
+"""Additions for those who keep the fleet or patrols: tried apart, because not everybody who is signed in may."""
 
 Ask = Callable[..., Any]
 
@@ -71,7 +72,7 @@ class Writers:
         self.county = county
         self.hub = hub
 
-    async def tries(self, caller: Caller, name: str, **given: Any) -> httpx.Response:
+    async def tries(self, caller: Caller, name: str, /, **given: Any) -> httpx.Response:
         return await self.hub.post(document(name), {"input": given}, headers=self.world.headers(caller))
 
     def facts(self) -> Facts:
@@ -106,6 +107,27 @@ async def test_only_who_keeps_the_fleet_adds_to_it(writers: Writers) -> None:
             self_contained(after, caller, "addVehicle", added)
             self_contained(after, caller, "registerDevice", made)
         else:
+            assert after.rows == before.rows, caller.name
+
+
+async def test_only_who_keeps_patrols_adds_to_them(writers: Writers) -> None:
+    unit = next(iter(writers.facts().rows["units"]))
+    line = {"type": "LineString", "coordinates": [[34.75, -0.1], [34.76, -0.1]]}
+    times = {"plannedStart": "2026-03-02T06:00:00Z", "plannedEnd": "2026-03-02T08:00:00Z"}
+    for number, caller in enumerate(PRESENT):
+        before = writers.facts()
+        keeps = bool(before.seen(caller, "patrols", "write"))
+        answers = {
+            "addUnit": await writers.tries(caller, "addUnit", name=f"Unit {number}"),
+            "addBeat": await writers.tries(caller, "addBeat", name=f"Beat {number}", line=line),
+            "planPatrol": await writers.tries(caller, "planPatrol", unit=unit, **times),
+        }
+        after = writers.facts()
+        for name, answer in answers.items():
+            assert (answer.status_code == 200) is keeps, (caller.name, answer.text)
+            if keeps:
+                self_contained(after, caller, name, answer)
+        if not keeps:
             assert after.rows == before.rows, caller.name
 
 

@@ -38,10 +38,12 @@ DOORS = {
     "/photos/{id}/thumbnail": "below",
     "/incidents/{id}/photos": "below",
     "/tiles/{layer}/{z}/{x}/{y}.mvt": "below",
+    "/demonstration": "below: it says that there is none; tests/hub/test_demonstration.py",
+    "/demonstration/sign-in": "tests/hub/test_demonstration.py: where the county works nobody gets in by it",
 }
 """Each path, and where it is tried. Whoever adds a path says here how the matrix tries it."""
 
-SUBSCRIPTIONS = {"incidentChanged": "test_live.py", "vehicleMoved": "test_live.py"}
+SUBSCRIPTIONS = {"incidentChanged": "test_live.py", "vehicleMoved": "test_live.py", "patrolChanged": "test_live.py"}
 """Each subscription, and where it is tried."""
 
 

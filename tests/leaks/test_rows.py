@@ -13,7 +13,7 @@ from hub.identity.seeing import seen_as
 from schema.access import ACCESS, Reach, Scope
 from tests.leaks.callers import CALLERS, Caller
 from tests.leaks.conftest import opened
-from tests.leaks.rights import CLOSED, GUARDED, KEYS, TABLES, Facts, differences
+from tests.leaks.rights import CLOSED, GUARDED, KEYS, TABLES, VIEWS, Facts, differences
 
 if TYPE_CHECKING:
     from hub.database.session import Sessions
@@ -101,6 +101,8 @@ def test_every_text_of_the_world_is_a_canary(world: World) -> None:
     """A new column is not proven by rows that leave it empty."""
     bare = []
     for table, rows in world.facts.rows.items():
+        if table in VIEWS:  # worked out from rows that are canaries themselves
+            continue
         held = {column for places in world.facts.register.values() for at, _, column in places if at == table}
         columns = {column for row in rows.values() for column in row} - held - PLAIN.get(table, set()) - COMMON
         bare += [f"{table}.{column}" for column in columns]
@@ -132,6 +134,11 @@ PLAIN = {
     "positions": {"ward_id", *MEASURED, "batch", "doubts", "extra"},
     "latest_positions": {"ward_id", *MEASURED},
     "quarantined_fixes": {"reason", "said"},
+    "units": {"demonstration"},
+    "beats": {"retired_at", "demonstration"},
+    "checkpoints": {"radius_meters"},
+    "patrols": {"status", "day", "buffer_meters", "ended_at", "demonstration"},
+    "patrol_members": {"leads"},
     "photos": {"width", "height", "image", "thumbnail", "erased_at"},
 }
 

@@ -115,6 +115,7 @@ def build(county: County) -> None:
             _tell(connection, number, told, ids)
         for number, driven in enumerate(FLEET):
             _drive(connection, number, *driven)
+            _patrol(connection, number, driven[0], driven[3], ids["otieno"])
 
 
 def _tell(connection: psycopg.Connection[Any], number: int, told: Told, ids: dict[str, Any]) -> None:
@@ -196,6 +197,43 @@ def _drive(connection: Any, number: int, letter: str, kind: str, status: str, pl
     )
 
 
+def _patrol(connection: Any, number: int, letter: str, place: tuple[float, float], member: Any) -> None:
+    """A unit of a vehicle's department went out with it, on a beat with one place to be at."""
+    x, y = round(place[0] + 0.000211 * (number + 1), 6), round(place[1] + 0.000307 * (number + 1), 6)
+    (vehicle, department) = connection.execute(
+        "select id, department_id from vehicles where call_sign = %s", (canary("sign", letter),)
+    ).fetchone()
+    (unit,) = connection.execute(
+        "insert into units (name, call_sign, department_id) values (%s, %s, %s) returning id",
+        (canary("unit", letter), canary("called", letter), department),
+    ).fetchone()
+    shape = "st_multi(st_makeline(st_point(%s, %s, 4326), st_point(%s, %s, 4326)))"
+    if number == 2:
+        shape = "st_multi(st_makeenvelope(%s, %s, %s, %s, 4326))"
+    (beat,) = connection.execute(
+        f"insert into beats (name, {'area' if number == 2 else 'line'}) values (%s, {shape}) returning id",
+        (canary("beat", letter), x, y, round(x + 0.00911, 6), round(y + 0.00313, 6)),
+    ).fetchone()
+    connection.execute(
+        "insert into checkpoints (beat_id, name, location) values (%s, %s, st_point(%s, %s, 4326))",
+        (beat, canary("checkpoint", letter), round(place[0] + 0.00131 * 2 + 0.000107 * number, 6), place[1]),
+    )
+    begins = BEGAN + timedelta(microseconds=20_047 * (number + 1))
+    (patrol,) = connection.execute(
+        "insert into patrols (unit_id, beat_id, vehicle_id, planned_start, planned_end, note) "
+        "values (%s, %s, %s, %s, %s, %s) returning id",
+        (unit, beat, vehicle, begins, begins + timedelta(hours=6, microseconds=1_303), canary("patrol", letter)),
+    ).fetchone()
+    connection.execute(
+        "insert into patrol_members (patrol_id, person_id, leads) values (%s, %s, %s)", (patrol, member, number == 0)
+    )
+    if number == 0:  # nobody is out on two at once
+        connection.execute(
+            "update patrols set status = 'under_way', started_at = %s where id = %s",
+            (BEGAN - timedelta(microseconds=4_409), patrol),
+        )
+
+
 def _photograph(connection: Any, incident: Any, letter: str, number: int, at: datetime, by: Any) -> None:
     """A photo that is none but for its first bytes: what goes out at `/photos` is the canary after them."""
     image, thumbnail = (b"\xff\xd8\xff" + canary(size, letter, str(number)).encode() for size in ("image", "thumbnail"))
@@ -220,7 +258,7 @@ def _note(connection: Any, incident: Any, at: datetime, by: Any, kind: str, word
 _FORMS = re.compile(
     r"zq[a-z0-9]+?zq"  # words
     r"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"  # ids
-    r"|INC-\d{4}-\d{6}"  # references
+    r"|(?:INC|PAT)-\d{4}-\d{6}"  # references
     r"|KZQ 10\dQ"  # plates
     r"|\+254 \d{3} \d{3} \d{3}"  # numbers of telephones
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\.\d{3,6}"  # moments

@@ -37,7 +37,7 @@ SEEN = {
     "baraka": set(EVERYBODY),
     "chebet": set(EVERYBODY),
     "daudi": {"daudi"},
-    "esther": {"esther"},
+    "esther": set(EVERYBODY),
     "faraji": {"atieno", "faraji"},
     "grace": {"atieno", "faraji", "grace"},
     "hassan": {"hassan"},

@@ -1,0 +1,68 @@
+"""The weeks of positions: made ahead, and those that are too old taken away without blocking anybody.
+
+`detach … concurrently` waits for whoever still reads an old week instead of holding up everybody else, and may stand in
+no transaction: only the tables' owner can do it, on a connection of its own. Where the hub does not know the owner
+(HUB_DATABASE_URL without HUB_OWNER_URL) weeks are still made when a fix needs one, and none is taken away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+EVERY = 3600.0
+AHEAD = timedelta(weeks=4)
+
+log = logging.getLogger(__name__)
+
+_PARTS = """
+select c.relname, i.inhrelid is not null as attached, coalesce(i.inhdetachpending, false) as half
+from pg_class c
+left join pg_inherits i on i.inhrelid = c.oid and i.inhparent = 'public.positions'::regclass
+where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname ~ '^positions_[0-9]{8}$'
+order by c.relname
+"""
+
+
+class Weeks:
+    """Tends the weeks of one database, whichever worker comes first."""
+
+    def __init__(self, owner_url: str, days: int) -> None:
+        self._url = owner_url
+        self._days = days
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.tend()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                log.warning("weeks of positions could not be tended: %s", error)
+            await asyncio.sleep(EVERY)
+
+    async def tend(self, now: datetime | None = None) -> list[str]:
+        """Make the weeks to come and take away the old ones; the names of those. Raises what asyncpg raises."""
+        now = now or datetime.now(UTC)
+        oldest = now - timedelta(days=self._days)
+        gone: list[str] = []
+        connection = await asyncpg.connect(self._url, server_settings={"application_name": "hub weeks"})
+        try:
+            if not await connection.fetchval("select pg_try_advisory_lock(hashtext('position_weeks'))"):
+                return gone
+            await connection.execute("set role hub_owner")
+            await connection.execute("select make_position_weeks($1, $2)", now, now + AHEAD)
+            for name, attached, half in await connection.fetch(_PARTS):
+                ends = datetime.strptime(name.removeprefix("positions_"), "%Y%m%d").replace(tzinfo=UTC)
+                if ends + timedelta(days=7) > oldest:
+                    continue
+                # An interrupted run left a week half detached, or detached and not dropped: it is finished here.
+                if attached:
+                    how = "finalize" if half else "concurrently"
+                    await connection.execute(f"alter table positions detach partition {name} {how}")
+                await connection.execute(f"drop table {name}")
+                gone.append(name)
+        finally:
+            await connection.close()
+        return gone

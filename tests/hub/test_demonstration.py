@@ -1,0 +1,139 @@
+"""The demonstration county: it opens by itself, says what it is, can be steered, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from hub.demonstration.seeding import ACCOUNTS, BEATS, seed, state
+from tests.commands import Process, hub, new_home
+from tests.conftest import County, copied, running
+
+X_HUB = {"x-hub": "1"}
+
+
+@pytest.fixture
+def demonstrated(cluster: Any, template: str, tmp_path: Path) -> Iterator[County]:
+    with copied(cluster, template) as county:
+        assert state(county.owner_url, tmp_path) == "nothing"
+        seed(county.owner_url, county.login_url, tmp_path)
+        assert state(county.owner_url, tmp_path) == "all"
+        assert state(county.owner_url, tmp_path / "elsewhere") == "half"
+        yield county
+
+
+async def test_where_the_county_works_there_is_no_demonstration_and_nobody_gets_in_by_it(database: County) -> None:
+    async with running(database.login_url) as hub_:
+        assert (await hub_.http.get("/demonstration")).json() == {"demonstration": None}
+        for path, given in (
+            ("/demonstration", {"paused": True}),
+            ("/demonstration", {"script": "flood-night"}),
+            ("/demonstration/sign-in", {"role": "administrator"}),
+        ):
+            answer = await hub_.http.post(path, json=given, headers=X_HUB)
+            assert answer.status_code == 404
+            assert "set-cookie" not in answer.headers
+
+
+async def test_one_looks_on_as_somebody_without_a_password(demonstrated: County) -> None:
+    async with running(demonstrated.login_url) as hub_:
+        told = (await hub_.http.get("/demonstration")).json()["demonstration"]
+        assert told["roles"] == [role for role, _ in ACCOUNTS]
+        # Another site can neither sign a browser in nor steer.
+        for path in ("/demonstration", "/demonstration/sign-in"):
+            assert (await hub_.http.post(path, json={"role": "planner"})).status_code == 403
+        for role, name in ACCOUNTS:
+            answer = await hub_.http.post("/demonstration/sign-in", json={"role": role}, headers=X_HUB)
+            token = answer.headers["set-cookie"].partition("=")[2].partition(";")[0]
+            me = await hub_.ask("{ me { displayName roles } }", token=token)
+            assert me["me"]["displayName"] == name
+            assert role.upper() in [str(each).upper() for each in me["me"]["roles"]]
+        for wrong in ({"role": "public"}, {"role": None}, {}, [], {"role": "administrator' or 1=1"}):
+            answer = await hub_.http.post("/demonstration/sign-in", json=wrong, headers=X_HUB)
+            assert answer.status_code == 400, wrong
+
+
+async def test_the_play_stands_still_when_somebody_says_so(demonstrated: County) -> None:
+    async with running(demonstrated.login_url) as hub_:
+
+        async def steer(given: Any) -> int:
+            return (await hub_.http.post("/demonstration", json=given, headers=X_HUB)).status_code
+
+        assert await steer({"paused": True}) == 200
+        assert (await hub_.http.get("/demonstration")).json()["demonstration"]["paused"] is True
+        assert await steer({"script": "ordinary-day"}) == 200  # which goes on, too
+        assert (await hub_.http.get("/demonstration")).json()["demonstration"]["paused"] is False
+        for wrong in ({}, {"paused": "yes"}, {"script": "the end"}, {"paused": True, "more": 1}, [True], "x" * 5000):
+            assert await steer(wrong) == 400, wrong
+
+
+def test_everything_in_it_says_that_it_is_made_up(demonstrated: County) -> None:
+    with psycopg.connect(demonstrated.owner_url) as connection:
+        for question in (
+            "select plate from vehicles",
+            "select name from units",
+            "select name from beats",
+            "select display_name from people",
+        ):
+            words = [word for (word,) in connection.execute(question.encode())]
+            assert words
+            assert all(word.startswith("DEMO") for word in words), words
+        assert connection.execute("select count(*) from beats").fetchone() == (len(BEATS),)
+        # On land: no street of a beat is in the lake.
+        assert connection.execute(
+            "select count(*) from beats b "
+            "join waters w on st_length(st_intersection(b.line, w.boundary)::geography) > 300"
+        ).fetchone() == (0,)
+
+
+def test_a_new_hub_opens_in_it_and_clearing_leaves_the_county_alone() -> None:
+    home = new_home()
+    settings = {"HUB_HOME": str(home), "HUB_DEMONSTRATION": "1"}
+    try:
+        with Process("up", **settings) as process:
+            address = process.address()
+            assert process.says("DEMONSTRATION DATA")
+            curl = process.says("  curl ")
+            first = re.search(r'"(http[^"]+)"', curl)
+            assert first is not None
+            assert not any("one-time" in line or "administrator" in line for line in process.lines)
+            with urllib.request.urlopen(first[1], timeout=10) as answer:
+                assert answer.status == 200
+            assert hub("seed", "--clear", **settings).returncode == 1  # not while it runs
+            deadline = time.monotonic() + 30
+            while True:
+                with urllib.request.urlopen(f"{address}/demonstration", timeout=10) as answer:
+                    told = json.load(answer)["demonstration"]
+                if told["script"] and told["time"] != "19:00":
+                    break
+                assert time.monotonic() < deadline, told
+                time.sleep(0.3)
+            assert told["script"] == "flood-night"
+            listed = hub("user", "list", **settings).stdout
+            assert "enforcement_supervisor" in listed
+            process.end()
+        assert hub("seed", "--clear", **settings).stdout.endswith("`hub up` opens the county.\n")
+        assert not (home / "demonstration").exists()
+        with Process("up", **settings) as process:
+            address = process.address()
+            assert process.says("Nobody administers this hub yet.")
+            with urllib.request.urlopen(f"{address}/demonstration", timeout=10) as answer:
+                assert json.load(answer) == {"demonstration": None}
+            process.end()
+    finally:
+        shutil.rmtree(home.parent)
+
+
+def test_a_database_of_ones_own_is_never_made_into_one() -> None:
+    refused = hub("seed", HUB_DATABASE_URL="postgresql://hub_login@127.0.0.1/hub")
+    assert refused.returncode == 1
+    assert "HUB_DATABASE_URL is set" in refused.stderr

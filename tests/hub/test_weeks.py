@@ -1,0 +1,81 @@
+"""Old weeks of positions go, and nobody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import psycopg
+import pytest
+
+from hub.intake.weeks import Weeks
+from tests.conftest import County, copied
+from tests.hub.test_patrols import went
+
+NOW = datetime(2026, 6, 3, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def county(cluster: Any, template: str) -> Iterator[County]:
+    with copied(cluster, template) as made:
+        with psycopg.connect(made.owner_url) as connection:
+            connection.execute("set role hub_owner")
+            (vehicle,) = connection.execute(
+                "insert into vehicles (plate, kind) values ('KDA 001X', 'car') returning id"
+            ).fetchone()  # type: ignore[misc]
+            (device,) = connection.execute(
+                "insert into devices (vehicle_id, label) values (%s, 'tracker') returning id", (vehicle,)
+            ).fetchone()  # type: ignore[misc]
+        went(made, str(device), [(NOW - timedelta(days=5 * number), 34.75, -0.1) for number in range(40)])
+        yield made
+
+
+def stored(county: County) -> list[datetime]:
+    with psycopg.connect(county.owner_url) as connection:
+        return [at for (at,) in connection.execute("select recorded_at from positions order by 1")]
+
+
+async def test_weeks_older_than_what_is_kept_go_and_none_else(county: County) -> None:
+    before = stored(county)
+    gone = await Weeks(county.owner_url, 90).tend(NOW)
+    assert len(gone) > 10
+    after = stored(county)
+    assert after == before[-len(after) :]
+    assert NOW - timedelta(days=98) < after[0] <= NOW - timedelta(days=90)
+    assert await Weeks(county.owner_url, 90).tend(NOW) == []
+
+
+async def test_a_long_reader_is_waited_for_and_holds_up_nobody(county: County) -> None:
+    reader = await asyncpg.connect(county.owner_url)
+    try:
+        await reader.execute("begin isolation level repeatable read")
+        before = await reader.fetchval("select count(*) from positions")
+        tending = asyncio.create_task(Weeks(county.owner_url, 90).tend(NOW))
+        await asyncio.sleep(1)
+        assert not tending.done()
+        # Meanwhile fixes are stored and read.
+        other = await asyncpg.connect(county.owner_url)
+        await other.execute("set lock_timeout = '500ms'")
+        (device,) = await other.fetchrow("select id from devices")
+        await asyncio.to_thread(went, county, str(device), [(NOW, 34.76, -0.1), (NOW + timedelta(days=1), 34.76, -0.1)])
+        assert await other.fetchval("select count(*) from positions where recorded_at > $1", NOW) == 1
+        await other.close()
+        assert await reader.fetchval("select count(*) from positions") == before
+        await reader.execute("commit")
+        assert len(await asyncio.wait_for(tending, 10)) > 10
+    finally:
+        await reader.close()
+
+
+async def test_an_interrupted_run_is_finished_by_the_next(county: County) -> None:
+    connection = await asyncpg.connect(county.owner_url)
+    names = await connection.fetch(
+        "select inhrelid::regclass::text from pg_inherits where inhparent = 'positions'::regclass order by 1"
+    )
+    first = names[0][0]
+    await connection.execute(f"alter table positions detach partition {first}")
+    await connection.close()
+    assert first in await Weeks(county.owner_url, 90).tend(NOW)
