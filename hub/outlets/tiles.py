@@ -167,6 +167,27 @@ LAYERS: dict[str, Layer] = {
             worst="severity",
             ranks=("unknown", "minor", "moderate", "severe", "extreme"),
         ),
+        Points(
+            "vehicles",
+            "select v.id::text, v.plate, v.kind, v.status, p.location as shape "
+            "from latest_positions p join vehicles v on v.id = p.vehicle_id",
+            ("id", "plate", "kind", "status"),
+            singles_from=10,
+        ),
+        # Of two hours: a whole day of a whole fleet is `vehicle { track }`, one by one.
+        Shapes(
+            "tracks",
+            "select v.id::text, v.plate, t.shape from vehicles v cross join lateral "
+            "(select st_makeline(p.location order by p.recorded_at) as shape from positions p "
+            "where p.vehicle_id = v.id and p.recorded_at > now() - interval '2 hours' and p.doubts = '{}' "
+            "having count(*) > 1) t",
+            ("id", "plate"),
+        ),
+        Shapes(
+            "patrols",
+            "select id::text, reference, status, route as shape from patrols where status in ('planned', 'under_way')",
+            ("id", "reference", "status"),
+        ),
     )
 }
 """Every layer there is. One entry more is one layer more."""

@@ -377,8 +377,16 @@ PLAIN = "in plain decimal digits."
 @pytest.mark.parametrize(
     ("path", "status", "message"),
     [
-        ("roads/0/0/0", 404, "layer: there is none of this name; there are wards, incidents."),
-        ("Wards/0/0/0", 404, "layer: there is none of this name; there are wards, incidents."),
+        (
+            "roads/0/0/0",
+            404,
+            "layer: there is none of this name; there are wards, incidents, vehicles, tracks, patrols.",
+        ),
+        (
+            "Wards/0/0/0",
+            404,
+            "layer: there is none of this name; there are wards, incidents, vehicles, tracks, patrols.",
+        ),
         ("wards/23/0/0", 400, f"z: {WHOLE} 22, {PLAIN}"),
         ("wards/-1/0/0", 400, f"z: {WHOLE} 22, {PLAIN}"),
         ("wards/01/0/0", 400, f"z: {WHOLE} 22, {PLAIN}"),
@@ -489,15 +497,22 @@ async def test_rows_are_looked_up_by_their_place(place: Hub, fresh_database: Cou
         Caller(Scope.AREA, person, ("citizen", "ward_administrator"), (ward,)),
         PUBLIC,
     ]
-    index = {"wards": "wards_boundary", "incidents": "incidents_location"}
-    assert index.keys() == tiles.LAYERS.keys()
+    index = {
+        "wards": "wards_boundary",
+        "incidents": "incidents_location",
+        "vehicles": "latest_positions_location",
+        "patrols": "patrols_route",
+    }
+    # Tracks are put together vehicle by vehicle: the index of a vehicle's times finds them.
+    assert index.keys() | {"tracks"} == tiles.LAYERS.keys()
     z, x, y = tile_of(14, AHERO)
-    for name, layer in tiles.LAYERS.items():
+    for name in index:
+        layer = tiles.LAYERS[name]
         box = tiles._box(layer, z, x, y)
         assert box is not None
-        for caller in callers:
+        for caller in callers if name in ("wards", "incidents") else callers[:1]:
             async with place.app.state.sessions.connection(caller) as connection, connection.transaction():
-                if name == "wards":  # so few that reading all of them is as quick
+                if name != "incidents":  # so few that reading all of them is as quick
                     await connection.execute("set local enable_seqscan = off")
                 plan = await connection.fetch(f"explain {layer.statement}", *layer.parameters(z, x, y, box))
             text = "\n".join(line for (line,) in plan)
@@ -533,3 +548,41 @@ async def test_a_layer_more_is_an_entry_more(
     for layer in ("all", "lines"):
         assert await public.features(layer, *tile_of(9, AHERO)) == []
         assert (await public.get(layer, *tile_of(9, AHERO))).headers["cache-control"] == "private, no-cache"
+
+
+# -- what moves --------------------------------------------------------------------------------------------------------
+
+
+async def test_vehicles_tracks_and_patrols_are_for_whoever_sees_the_fleet(place: Hub, fresh_database: County) -> None:
+    with psycopg.connect(fresh_database.owner_url) as owner:
+        owner.execute("set role hub_owner")
+        (vehicle,) = owner.execute(
+            "insert into vehicles (plate, kind) values ('KDA 001X', 'patrol_car') returning id"
+        ).fetchone() or (None,)
+        (device,) = owner.execute(
+            "insert into devices (vehicle_id, label) values (%s, 'tracker') returning id", (vehicle,)
+        ).fetchone() or (None,)
+        owner.execute(
+            "select take_fixes(array_fill(%s::uuid, array[3]), "
+            "array[now() - interval '2 minutes', now() - interval '1 minute', now()], "
+            "array[34.90, 34.91, 34.92], array[-0.17, -0.17, -0.17], %s, %s, %s, %s, %s, %s, %s)",
+            (device, *([[None] * 3] * 5), [""] * 3, [None] * 3),
+        )
+        owner.execute(
+            "with u as (insert into units (name) values ('Ahero market') returning id) "
+            "insert into patrols (unit_id, planned_start, planned_end, route) "
+            "select id, now(), now() + interval '1 hour', "
+            "st_multi(st_makeline(st_point(34.90, -0.17, 4326), st_point(34.93, -0.17, 4326))) from u"
+        )
+    desk = await reader(place)
+    (car,) = await desk.features("vehicles", *tile_of(14, (34.92, -0.17)))
+    assert (car.attributes["plate"], car.attributes["kind"], car.attributes["count"]) == ("KDA 001X", "patrol_car", 1)
+    (track,) = await desk.features("tracks", *tile_of(12, (34.91, -0.17)))
+    assert track.attributes["plate"] == "KDA 001X"
+    (patrol,) = await desk.features("patrols", *tile_of(12, (34.91, -0.17)))
+    assert patrol.attributes["status"] == "planned"
+    assert [each.attributes["count"] for each in await desk.features("vehicles", 0, 0, 0)] == [1]
+    for name in ("ahero", "citizen", None):
+        other = await reader(place, name)
+        for layer in ("vehicles", "tracks", "patrols"):
+            assert await other.features(layer, 0, 0, 0) == []
