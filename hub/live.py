@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -140,7 +141,7 @@ def announced(rows: Iterable[Mapping[str, Any]]) -> list[Announcement]:
     return sorted(made, key=lambda each: each.cursor)
 
 
-class Followed:
+class Followed(ABC):
     """Something with cursors in the database, followed in a connection that never holds a transaction open."""
 
     channel: str
@@ -160,9 +161,9 @@ class Followed:
         self.position: Position | None = None
         """How far it was read; None where there was never anything, or before it was first looked at."""
 
+    @abstractmethod
     async def _read(self, connection: asyncpg.Connection) -> None:
         """Everything that came since."""
-        raise NotImplementedError
 
     # -- following ----------------------------------------------------------------------------------------------------
 

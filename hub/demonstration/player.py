@@ -10,6 +10,7 @@ import asyncio
 import math
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -135,7 +136,7 @@ class _Clock:
             await asyncio.sleep(left if self._pause is None else min(left, 0.2))
 
 
-class _Sender:
+class _Sender(ABC):
     """Sends what waits, one after the other, each until it is answered; behind one connection of its own."""
 
     def __init__(self, base_url: str, played: Played, say: Say, patience: float) -> None:
@@ -151,8 +152,9 @@ class _Sender:
         while (event := await self.waiting.get()) is not None:
             await self.take(event)
 
+    @abstractmethod
     async def take(self, event: Any) -> None:
-        raise NotImplementedError
+        """Send one thing until it is answered, and count what came of it."""
 
     async def answered(self, ask: Callable[[], Any]) -> Answer | None:
         """The hub's answer to a request, asked again while it says later or cannot be reached; None after too long."""
