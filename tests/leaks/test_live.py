@@ -21,7 +21,7 @@ from tests.leaks.conftest import World
 from tests.leaks.questions import SDL, selection
 from tests.leaks.rights import Facts
 from tests.leaks.test_answers import EVERYTHING, exposed
-from tests.leaks.world import SEME, canaries
+from tests.leaks.world import SEME, canaries, canary
 from tests.sockets import PROTOCOL, Listening, serving
 
 PRESENT = [each for each in CALLERS if not each.gone]
@@ -47,13 +47,15 @@ class Ear:
         return [said["data"]["incidentChanged"] for said in payloads]
 
 
-async def by_socket(hub: Listening, world: World, ear: Ear, after: str | None, ready: asyncio.Event) -> None:
+async def by_socket(
+    hub: Listening, world: World, ear: Ear, after: str | None, ready: asyncio.Event, name: str = "incidentChanged"
+) -> None:
     init = {"authorization": world.headers(ear.caller).get("authorization"), "seeAs": ear.caller.sees_as or None}
     payload = {name: value for name, value in init.items() if value}
     async with connect(hub.socket_address, subprotocols=[PROTOCOL], max_size=None) as connection:
         await connection.send(json.dumps({"type": "connection_init", "payload": payload}))
         assert json.loads(await connection.recv()) == {"type": "connection_ack"}
-        asked = {"query": document("incidentChanged"), "variables": {"after": after}}
+        asked = {"query": document(name), "variables": {"after": after}}
         await connection.send(json.dumps({"id": "1", "type": "subscribe", "payload": asked}))
         ready.set()
         async for said in connection:
@@ -147,6 +149,62 @@ async def test_each_caller_hears_what_they_may_see(world: World, way: Any) -> No
         assert not leaked, (name, sorted(leaked))
 
 
+async def test_a_patrol_is_heard_of_by_whoever_sees_patrols(world: World) -> None:
+    """That it began and that a member came to it; by nobody else, neither now nor from somebody else's cursor."""
+    county = world.copy()
+    facts = Facts(county.owner_url)
+    planned = sorted(key for key, row in facts.rows["patrols"].items() if row["status"] == "planned")
+    connection = await asyncpg.connect(county.owner_url)
+    await connection.execute("set role hub_owner")
+
+    def told(ear: Ear) -> list[tuple[str, str]]:
+        payloads = [json.loads(said).get("payload") for said in ear.heard]
+        events = [each["data"]["patrolChanged"] for each in payloads if isinstance(each, dict)]
+        return [(each["id"], each["change"]) for each in events]
+
+    live, resumed = [Ear(each) for each in PRESENT], [Ear(each) for each in PRESENT]
+    async with serving(county.login_url) as hub, AsyncExitStack() as ending:
+
+        async def listen(ears: list[Ear], after: str | None) -> None:
+            ready = [asyncio.Event() for _ in ears]
+            for ear, event in zip(ears, ready, strict=True):
+                ending.push_async_callback(
+                    ended, asyncio.create_task(by_socket(hub, world, ear, after, event, "patrolChanged"))
+                )
+            await asyncio.gather(*(event.wait() for event in ready))
+
+        async def all_heard(ears: list[Ear], count: int) -> None:
+            async def heard() -> bool:
+                return all(len(told(ear)) >= count for ear in ears if ear.caller is EVERYTHING)
+
+            await until(heard)
+            await asyncio.sleep(0.7)
+
+        # The world itself is told, too, until it is sealed.
+        await until(lambda: sealed(county.owner_url))
+        await listen(live, None)
+        await asyncio.sleep(0.5)
+        for key in planned:
+            await connection.execute(
+                "update patrols set status = 'cancelled', note = $2 where id = $1::text::uuid",
+                key,
+                canary("patrol", "x"),
+            )
+        await all_heard(live, len(planned))
+        first = json.loads(next(ear for ear in live if ear.caller is EVERYTHING).heard[0])
+        await listen(resumed, first["payload"]["data"]["patrolChanged"]["cursor"])
+        await all_heard(resumed, len(planned) - 1)
+    await connection.close()
+    after_ = Facts(county.owner_url)
+    assert len(planned) > 1
+    for ears, expected in ((live, planned), (resumed, planned[1:])):
+        for ear in ears:
+            sees = bool(after_.seen(ear.caller, "patrols"))
+            assert sorted(told(ear)) == (sorted((key, "UPDATED") for key in expected) if sees else []), ear.caller.name
+            leaked_ = canaries(" ".join(ear.heard)) & after_.register.keys() - exposed(after_, ear.caller)
+            assert not leaked_, (ear.caller.name, sorted(leaked_))
+
+
 async def test_a_move_is_heard_by_whoever_sees_positions(world: World) -> None:
     """And by nobody else, neither now nor from a cursor that somebody else was given."""
     county = world.copy()
@@ -165,18 +223,6 @@ async def test_a_move_is_heard_by_whoever_sees_positions(world: World) -> None:
                 at,
             )
 
-    async def hear(hub: Listening, ear: Ear, after: str | None, ready: asyncio.Event) -> None:
-        init = {"authorization": world.headers(ear.caller).get("authorization"), "seeAs": ear.caller.sees_as or None}
-        payload = {name: value for name, value in init.items() if value}
-        async with connect(hub.socket_address, subprotocols=[PROTOCOL], max_size=None) as socket:
-            await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
-            assert json.loads(await socket.recv()) == {"type": "connection_ack"}
-            asked = {"query": document("vehicleMoved"), "variables": {"after": after}}
-            await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": asked}))
-            ready.set()
-            async for said in socket:
-                ear.heard.append(str(said))
-
     def told(ear: Ear) -> list[str]:
         payloads = [json.loads(said)["payload"]["data"]["vehicleMoved"] for said in ear.heard]
         return [each["vehicle"]["plate"] for payload in payloads for each in payload["positions"]]
@@ -187,7 +233,9 @@ async def test_a_move_is_heard_by_whoever_sees_positions(world: World) -> None:
         async def listen(ears: list[Ear], after: str | None) -> None:
             ready = [asyncio.Event() for _ in ears]
             for ear, event in zip(ears, ready, strict=True):
-                ending.push_async_callback(ended, asyncio.create_task(hear(hub, ear, after, event)))
+                ending.push_async_callback(
+                    ended, asyncio.create_task(by_socket(hub, world, ear, after, event, "vehicleMoved"))
+                )
             await asyncio.gather(*(event.wait() for event in ready))
 
         async def all_heard(ears: list[Ear], count: int) -> None:
