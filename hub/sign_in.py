@@ -100,9 +100,18 @@ def _answer(data: dict[str, Any]) -> Response:
 
 
 async def _asked(request: Request, *names: str) -> list[str]:
-    """Texts out of a small JSON object that our own page sent: no other site can make a browser send our header."""
+    """Texts out of a small JSON object that our own page sent."""
+    told = await small_json(request)
+    values = [told[name] for name in names if isinstance(told.get(name), str)]
+    if len(values) < len(names):
+        raise BadUserInput(f"An object with the texts {', '.join(names)} is expected.")
+    return values
+
+
+async def small_json(request: Request) -> dict[str, Any]:
+    """A small JSON object that our own page sent: no other site can make a browser send our header."""
     if request.headers.get(HEADER) != "1":
-        raise Forbidden("Open the link in a browser: its page asks here.")
+        raise Forbidden("Only the hub's own pages ask here: open them in a browser.")
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise BadUserInput("Send application/json.")
     body = bytearray()
@@ -116,7 +125,6 @@ async def _asked(request: Request, *names: str) -> list[str]:
         if isinstance(error, HubError):
             raise
         raise BadUserInput("The body is no JSON.") from error
-    values = [told[name] for name in names if isinstance(told.get(name), str)] if isinstance(told, dict) else []
-    if len(values) < len(names):
-        raise BadUserInput(f"An object with the texts {', '.join(names)} is expected.")
-    return values
+    if not isinstance(told, dict):
+        raise BadUserInput("A JSON object is expected.")
+    return told

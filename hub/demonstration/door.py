@@ -6,21 +6,18 @@ works there is no row in `demonstrations`, and all of this says so and does noth
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hub.demonstration.seeding import ACCOUNTS
 from hub.graphql import turned_away
 from hub.identity import PUBLIC, SERVICE
-from hub.identity.door import HEADER, Visit
+from hub.identity.door import Visit
 from hub.identity.sign_ins import Identity
-from schema.errors import BadUserInput, Forbidden, HubError, NotFound
+from hub.sign_in import small_json
+from schema.errors import BadUserInput, HubError, NotFound
 
-LARGEST_BODY = 4096
 _STATE = "select script, title, time_of_day, caption, paused from demonstrations"
 _FRESH = {"Cache-Control": "no-store"}
 
@@ -49,7 +46,7 @@ async def state(request: Request) -> Response:
 async def steer(request: Request) -> Response:
     """POST /demonstration `{"paused": true}` or `{"script": "flood-night"}`: stand still, go on, or begin another."""
     try:
-        told = await _told(request)
+        told = await small_json(request)
         paused, script = told.get("paused"), told.get("script")
         if set(told) - {"paused", "script"} or not told:
             raise BadUserInput('Send {"paused": true or false}, or {"script": "flood-night" or "ordinary-day"}.')
@@ -76,7 +73,7 @@ async def look_on(request: Request) -> Response:
     identity: Identity = request.app.state.identity
     visit = Visit(identity, request.client.host if request.client else "", from_page=True)
     try:
-        role = (await _told(request)).get("role")
+        role = (await small_json(request)).get("role")
         if not await request.app.state.sessions.fetch(PUBLIC, _STATE, []):
             raise NotFound(NONE)
         if role not in {each for each, _ in ACCOUNTS}:
@@ -92,23 +89,3 @@ async def look_on(request: Request) -> Response:
 
 
 NONE = "This hub holds the county's own data: there is no demonstration."
-
-
-async def _told(request: Request) -> dict[str, Any]:
-    """A small JSON object from our own page: no other site can make a browser send our header."""
-    if request.headers.get(HEADER) != "1":
-        raise Forbidden("Only the hub's own page asks here: send X-Hub: 1.")
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LARGEST_BODY:
-                raise BadUserInput(f"The body is over {LARGEST_BODY:,} bytes.")
-        told = json.loads(body)
-    except (ValueError, RecursionError, ClientDisconnect) as error:
-        if isinstance(error, HubError):
-            raise
-        raise BadUserInput("The body is no JSON.") from error
-    if not isinstance(told, dict):
-        raise BadUserInput("A JSON object is expected.")
-    return told

@@ -72,7 +72,7 @@ async def test_the_play_stands_still_when_somebody_says_so(demonstrated: County)
         assert (await hub_.http.get("/demonstration")).json()["demonstration"]["paused"] is True
         assert await steer({"script": "ordinary-day"}) == 200  # which goes on, too
         assert (await hub_.http.get("/demonstration")).json()["demonstration"]["paused"] is False
-        for wrong in ({}, {"paused": "yes"}, {"script": "the end"}, {"paused": True, "more": 1}, [True], "x" * 5000):
+        for wrong in ({}, {"paused": "yes"}, {"script": "the end"}, {"paused": True, "more": 1}, [True], "x" * 20_000):
             assert await steer(wrong) == 400, wrong
 
 
@@ -137,3 +137,14 @@ def test_a_database_of_ones_own_is_never_made_into_one() -> None:
     refused = hub("seed", HUB_DATABASE_URL="postgresql://hub_login@127.0.0.1/hub")
     assert refused.returncode == 1
     assert "HUB_DATABASE_URL is set" in refused.stderr
+
+
+async def test_with_the_database_stopped_it_says_later(demonstrated: County, cluster: Any) -> None:
+    async with running("postgresql://hub_login@/nothing?host=%2Fnowhere&port=7432") as hub_:
+        for answer in (
+            await hub_.http.get("/demonstration"),
+            await hub_.http.post("/demonstration", json={"paused": True}, headers=X_HUB),
+            await hub_.http.post("/demonstration/sign-in", json={"role": "planner"}, headers=X_HUB),
+        ):
+            assert answer.status_code == 503, answer.text
+            assert answer.json()["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
