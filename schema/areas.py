@@ -33,13 +33,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, DATERANGE
 
 from geo.columns import geometry
 from geo.sql import covers, meters_between, nearest_id
+from schema.columns import key
 from schema.compiler.mapping import column, computed, entity, many, metadata, one, row, rows
 from schema.compiler.paging import Connection
 from schema.scalars import GeoJSON, Position
-
-
-def _key() -> Column[object]:
-    return Column("id", Uuid, primary_key=True, server_default=func.uuidv7())
 
 
 def _area(name: str = "area_id") -> Column[object]:
@@ -58,7 +55,7 @@ def _dated() -> tuple[Column[object], ...]:
 sources = Table(
     "sources",
     metadata,
-    _key(),
+    key(),
     Column("slug", Text, nullable=False, unique=True),
     Column("title", Text, nullable=False),
     Column("publisher", Text, nullable=False),
@@ -71,7 +68,7 @@ sources = Table(
 areas = Table(
     "areas",
     metadata,
-    _key(),
+    key(),
     Column("level", Text, nullable=False),  # county, sub_county, ward
     Column("code", Text, nullable=False),
     UniqueConstraint("level", "code"),
@@ -80,7 +77,7 @@ areas = Table(
 area_names = Table(
     "area_names",
     metadata,
-    _key(),
+    key(),
     _area(),
     Column("name", Text, nullable=False),
     Column("kind", Text, nullable=False),  # official, alias
@@ -90,7 +87,7 @@ area_names = Table(
 area_memberships = Table(
     "area_memberships",
     metadata,
-    _key(),
+    key(),
     _area(),
     _area("parent_id"),
     Column("accepted", Boolean, nullable=False),  # false: a source says so, the county does not follow it
@@ -100,7 +97,7 @@ area_memberships = Table(
 area_boundaries = Table(
     "area_boundaries",
     metadata,
-    _key(),
+    key(),
     _area(),
     geometry("boundary", "MULTIPOLYGON"),
     geometry("label_point", "POINT"),
@@ -111,7 +108,7 @@ area_boundaries = Table(
 area_figures = Table(
     "area_figures",
     metadata,
-    _key(),
+    key(),
     _area(),
     Column("figure", Text, nullable=False),  # population, land_area_km2
     Column("value", Numeric, nullable=False),
@@ -124,7 +121,7 @@ area_figures = Table(
 waters = Table(
     "waters",
     metadata,
-    _key(),
+    key(),
     _area("county_id"),
     Column("name", Text, nullable=False),
     geometry("boundary", "MULTIPOLYGON"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import secrets
-import uuid
 from enum import Enum
 from typing import Annotated, Any
 
@@ -41,39 +40,35 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, OID
 from geo.columns import geometry
 from geo.sql import track
 from schema.areas import Ward
+from schema.changing import REPEATED, id_of, locked, signed_in
+from schema.columns import demonstration, key, origin
 from schema.compiler.mapping import column, computed, entity, many, metadata, one, row, rows
 from schema.compiler.moves import moves
 from schema.compiler.nearest import nearest
 from schema.compiler.paging import Connection
 from schema.compiler.writes import Change, stale, write
-from schema.errors import CONSTRAINTS, BadUserInput, Conflict, Forbidden, NotFound, Unauthenticated
+from schema.errors import CONSTRAINTS, BadUserInput, Conflict, Forbidden, NotFound
 from schema.scalars import GeoJSON
 
-
-def _key() -> Column[Any]:
-    return Column("id", Uuid, primary_key=True, server_default=func.uuidv7())
-
-
-departments = Table("departments", metadata, _key(), Column("name", Text, nullable=False, unique=True))
+departments = Table("departments", metadata, key(), Column("name", Text, nullable=False, unique=True))
 
 vehicles = Table(
     "vehicles",
     metadata,
-    _key(),
-    Column("node", Text, nullable=False, server_default=text("'county'::text")),
-    Column("version", Integer, nullable=False, server_default=text("1")),
+    key(),
+    *origin(),
     Column("plate", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
     Column("call_sign", Text),
     Column("status", Text, nullable=False, server_default=text("'available'::text")),
     Column("department_id", Uuid, ForeignKey("departments.id", ondelete="restrict")),
-    Column("demonstration", Boolean, nullable=False, server_default=text("false")),
+    demonstration(),
 )
 
 devices = Table(
     "devices",
     metadata,
-    _key(),
+    key(),
     Column("vehicle_id", Uuid, ForeignKey("vehicles.id", ondelete="restrict"), nullable=False),
     Column("label", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -130,7 +125,7 @@ latest_positions = Table(
 quarantined_fixes = Table(
     "quarantined_fixes",
     metadata,
-    _key(),
+    key(),
     Column("device_id", Uuid, ForeignKey("devices.id", ondelete="restrict"), nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("reason", Text, nullable=False),
@@ -407,8 +402,6 @@ def vehicle_moved(position: Any) -> None:
 
 # -- writes ------------------------------------------------------------------------------------------------------------
 
-_KEY = "Your own key for this change, such as a UUID: sent again with the same input it changes nothing more."
-
 
 @strawberry.input(description="A new vehicle.")
 class AddVehicleInput:
@@ -418,7 +411,7 @@ class AddVehicleInput:
     department: str | None = strawberry.field(
         description="Name of the department that it belongs to; a new name makes a department.", default=None
     )
-    client_mutation_id: str | None = strawberry.field(description=_KEY, default=None)
+    client_mutation_id: str | None = strawberry.field(description=REPEATED, default=None)
 
 
 @strawberry.type(description="The new vehicle.")
@@ -433,7 +426,7 @@ class ChangeVehicleStatusInput:
     expected_version: int | None = strawberry.field(
         description="The version that you saw: an older one is refused with CONFLICT.", default=None
     )
-    client_mutation_id: str | None = strawberry.field(description=_KEY, default=None)
+    client_mutation_id: str | None = strawberry.field(description=REPEATED, default=None)
 
 
 @strawberry.type(description="The vehicle after the change.")
@@ -459,7 +452,7 @@ class RegisterDevicePayload:
 @strawberry.input(description="A device that may send no more.")
 class RevokeDeviceInput:
     id: strawberry.ID = strawberry.field(description="The device.")
-    client_mutation_id: str | None = strawberry.field(description=_KEY, default=None)
+    client_mutation_id: str | None = strawberry.field(description=REPEATED, default=None)
 
 
 @strawberry.type(description="The device after the change.")
@@ -470,26 +463,6 @@ class RevokeDevicePayload:
 def digest_of(key: str) -> bytes:
     """What is kept of a device's key: 128 bits by chance need no slow digest."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
-
-
-def id_of(value: Any, place: str, of: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(str(value))
-    except ValueError as error:
-        raise BadUserInput(f"{place} is no id: send the `id` of {of}") from error
-
-
-def must_be_signed_in(change: Change) -> None:
-    if change.person is None:
-        raise Unauthenticated
-
-
-async def locked(change: Change, table: Table, key: uuid.UUID, *columns: Any) -> list[Any]:
-    """A row that the caller may change, held for this change; nothing where they may not, or do not see it. Looked for
-    first: whoever sees none of a table may not lock any row of it, and must not be answered otherwise for that."""
-    if not await change.rows(select(table.c.id).where(table.c.id == key)):
-        return []
-    return await change.rows(select(*columns).where(table.c.id == key).with_for_update())
 
 
 async def department_called(change: Change, name: str | None) -> Any:
@@ -511,7 +484,7 @@ async def add_vehicle(
     change: Change, input: Annotated[AddVehicleInput, strawberry.argument(description="The vehicle.")]
 ) -> AddVehiclePayload:
     """Add a vehicle to the fleet. It begins as AVAILABLE."""
-    must_be_signed_in(change)
+    signed_in(change)
     values = {
         "plate": " ".join(input.plate.upper().split()),
         "kind": input.kind.value,
@@ -527,7 +500,7 @@ async def change_vehicle_status(
     change: Change, input: Annotated[ChangeVehicleStatusInput, strawberry.argument(description="The status.")]
 ) -> ChangeVehicleStatusPayload:
     """Say whether a vehicle can be sent."""
-    must_be_signed_in(change)
+    signed_in(change)
     key = id_of(input.id, "input.id", "a vehicle")
     found = await locked(change, vehicles, key, vehicles.c.version, vehicles.c.status)
     if not found:
@@ -542,7 +515,7 @@ async def register_device(
     change: Change, input: Annotated[RegisterDeviceInput, strawberry.argument(description="The device.")]
 ) -> RegisterDevicePayload:
     """Register a tracker or telephone. Its key is in this answer alone: whoever loses it registers another one."""
-    must_be_signed_in(change)
+    signed_in(change)
     key = id_of(input.vehicle, "input.vehicle", "a vehicle")
     if not await change.rows(select(vehicles.c.id).where(vehicles.c.id == key)):
         raise NotFound("input.vehicle: there is no such vehicle, or you may not see it")
@@ -560,7 +533,7 @@ async def revoke_device(
     change: Change, input: Annotated[RevokeDeviceInput, strawberry.argument(description="The device.")]
 ) -> RevokeDevicePayload:
     """End a device's key: lost, stolen, or taken out. What it sent stays; it never sends again."""
-    must_be_signed_in(change)
+    signed_in(change)
     key = id_of(input.id, "input.id", "a device")
     if not await locked(change, devices, key, devices.c.id):
         raise NotFound("There is no such device, or you may not change it.")

@@ -37,26 +37,23 @@ from sqlalchemy.dialects.postgresql import JSONB
 from geo.columns import geometry
 from geo.sql import bound, meters_between, point
 from schema.areas import SubCounty, Ward, wards
+from schema.changing import REPEATED, id_of, locked, signed_in
+from schema.columns import key, origin
 from schema.compiler.aggregates import aggregate, group, measure, totals
 from schema.compiler.events import ChangeKind, changes
 from schema.compiler.mapping import column, computed, entity, few, many, metadata, one, row, rows
 from schema.compiler.paging import Connection
 from schema.compiler.writes import Change, stale, write
-from schema.errors import CONSTRAINTS, BadUserInput, Conflict, Forbidden, NotFound, Unauthenticated
+from schema.errors import CONSTRAINTS, BadUserInput, Conflict, Forbidden, NotFound
 from schema.landmarks import landmarks
 from schema.people import Person
 from schema.photos import MOST_PHOTOS, Photo
 from schema.scalars import GeoJSON, Position
 
-
-def _key() -> Column[Any]:
-    return Column("id", Uuid, primary_key=True, server_default=func.uuidv7())
-
-
 write_keys = Table(
     "write_keys",
     metadata,
-    _key(),
+    key(),
     Column("person_id", Uuid, ForeignKey("people.id", ondelete="restrict")),
     Column("key", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),
@@ -76,7 +73,7 @@ reference_numbers = Table(
 incident_transitions = Table(
     "incident_transitions",
     metadata,
-    _key(),
+    key(),
     Column("from_status", Text, nullable=False),
     Column("to_status", Text, nullable=False),
     Column("note_needed", Boolean, nullable=False),
@@ -86,10 +83,9 @@ incident_transitions = Table(
 incidents = Table(
     "incidents",
     metadata,
-    _key(),
+    key(),
     Column("reference", Text, nullable=False, unique=True),
-    Column("node", Text, nullable=False, server_default=text("'county'::text")),
-    Column("version", Integer, nullable=False, server_default=text("1")),
+    *origin(),
     Column("kind", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("description", Text),
@@ -132,7 +128,7 @@ incident_counts = _counted("incident_counts", Column("id", Uuid, primary_key=Tru
 incident_reporters = Table(
     "incident_reporters",
     metadata,
-    _key(),
+    key(),
     Column("incident_id", Uuid, ForeignKey("incidents.id", ondelete="restrict"), nullable=False, unique=True),
     Column("name", Text),
     Column("phone", Text),
@@ -141,7 +137,7 @@ incident_reporters = Table(
 incident_entries = Table(
     "incident_entries",
     metadata,
-    _key(),
+    key(),
     Column("incident_id", Uuid, ForeignKey("incidents.id", ondelete="restrict"), nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("kind", Text, nullable=False),
@@ -392,8 +388,6 @@ def incident(
 
 # -- writes ------------------------------------------------------------------------------------------------------------
 
-_KEY = "Your own key for this change, such as a UUID: sent again with the same input it changes nothing more."
-
 
 @strawberry.input(description="What is known of a new incident.")
 class ReportIncidentInput:
@@ -417,7 +411,7 @@ class ReportIncidentInput:
     source: IncidentSource = strawberry.field(description="By which way it came.", default=IncidentSource.FIELD)
     reporter_name: str | None = strawberry.field(description="Who told us, to call back.", default=None)
     reporter_phone: str | None = strawberry.field(description="Their number, to call back.", default=None)
-    client_mutation_id: str | None = strawberry.field(description=_KEY, default=None)
+    client_mutation_id: str | None = strawberry.field(description=REPEATED, default=None)
 
 
 @strawberry.type(description="The incident that was reported.")
@@ -435,7 +429,7 @@ class ChangeIncidentStatusInput:
     expected_version: int | None = strawberry.field(
         description="The version that you saw: an older one is refused with CONFLICT.", default=None
     )
-    client_mutation_id: str | None = strawberry.field(description=_KEY, default=None)
+    client_mutation_id: str | None = strawberry.field(description=REPEATED, default=None)
 
 
 @strawberry.type(description="The incident after the step.")
@@ -461,7 +455,7 @@ class EditIncidentInput:
     place: str | None = strawberry.field(description="The place in words; null: none.", default=strawberry.UNSET)
     occurred_at: datetime.datetime | None = strawberry.field(description="When it happened.", default=strawberry.UNSET)
     note: str | None = strawberry.field(description="Why it is changed.", default=None)
-    client_mutation_id: str | None = strawberry.field(description=_KEY, default=None)
+    client_mutation_id: str | None = strawberry.field(description=REPEATED, default=None)
 
 
 @strawberry.type(description="The incident after the change.")
@@ -473,18 +467,12 @@ class EditIncidentPayload:
 class NoteOnIncidentInput:
     id: strawberry.ID = strawberry.field(description="The incident.")
     note: str = strawberry.field(description="The note, at most 2,000 letters.")
-    client_mutation_id: str | None = strawberry.field(description=_KEY, default=None)
+    client_mutation_id: str | None = strawberry.field(description=REPEATED, default=None)
 
 
 @strawberry.type(description="The incident with the note in its timeline.")
 class NoteOnIncidentPayload:
     incident: Incident = strawberry.field(description="The incident.")
-
-
-def _signed_in(change: Change) -> str:
-    if change.person is None:
-        raise Unauthenticated
-    return change.person
 
 
 def _said(value: str | None, place: str, most: int, least: int = 1) -> str | None:
@@ -516,9 +504,8 @@ async def _entry(change: Change, incident_id: Any, kind: str, note: str | None, 
 
 async def _locked(change: Change, id: str, expected: int | None) -> Any:
     """The incident, locked for this change. Hidden and absent ones are answered alike."""
-    seen = (incidents.c.id, incidents.c.version, incidents.c.status, incidents.c.title, incidents.c.severity)
-    key = _id(id, "input.id", "an incident")
-    found = await change.rows(select(*seen).where(incidents.c.id == key).with_for_update())
+    columns = (incidents.c.id, incidents.c.version, incidents.c.status, incidents.c.title, incidents.c.severity)
+    found = await locked(change, incidents, id_of(id, "input.id", "an incident"), *columns)
     if not found:
         raise NotFound("There is no such incident, or you may not change it.")
     present = found[0]
@@ -537,7 +524,7 @@ async def _placed(change: Change, input: ReportIncidentInput) -> dict[str, Any]:
         longitude, latitude = input.location
         return {"location": point(bound(longitude), bound(latitude)), "precision": "point"}
     if input.landmark is not None:
-        key = _id(input.landmark, "input.landmark", "a landmark")
+        key = id_of(input.landmark, "input.landmark", "a landmark")
         found = await change.rows(select(landmarks.c.name).where(landmarks.c.id == key))
         if not found:
             raise NotFound("input.landmark: there is no such landmark; `landmarks` lists them")
@@ -554,20 +541,13 @@ async def _placed(change: Change, input: ReportIncidentInput) -> dict[str, Any]:
     return {"location": middle, "precision": "ward"}
 
 
-def _id(value: Any, place: str, of: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(str(value))
-    except ValueError as error:
-        raise BadUserInput(f"{place} is no id: send the `id` of {of}") from error
-
-
 @write
 async def report_incident(
     change: Change,
     input: Annotated[ReportIncidentInput, strawberry.argument(description="What is known.")],
 ) -> ReportIncidentPayload:
     """Report an incident. It gets its reference and its ward, and begins as REPORTED."""
-    person = _signed_in(change)
+    person = signed_in(change)
     now = datetime.datetime.now(datetime.UTC)
     values = {
         "kind": input.kind.value,
@@ -598,7 +578,7 @@ async def change_incident_status(
     input: Annotated[ChangeIncidentStatusInput, strawberry.argument(description="The step.")],
 ) -> ChangeIncidentStatusPayload:
     """Take an incident one step on: verify, respond, contain, close, reject, reopen."""
-    _signed_in(change)
+    signed_in(change)
     present = await _locked(change, input.id, input.expected_version)
     before, after = str(present["status"]), str(input.status.value)
     steps = incident_transitions.c
@@ -625,7 +605,7 @@ async def edit_incident(
     input: Annotated[EditIncidentInput, strawberry.argument(description="What is known better.")],
 ) -> EditIncidentPayload:
     """Correct what is known of an incident. What is left out stays as it is."""
-    _signed_in(change)
+    signed_in(change)
     present = await _locked(change, input.id, input.expected_version)
     values: dict[str, Any] = {}
     for name in ("kind", "severity", "certainty", "urgency"):
@@ -659,7 +639,7 @@ async def note_on_incident(
     input: Annotated[NoteOnIncidentInput, strawberry.argument(description="The note.")],
 ) -> NoteOnIncidentPayload:
     """Write something down on an incident's timeline."""
-    _signed_in(change)
+    signed_in(change)
     present = await _locked(change, input.id, None)
     note = _said(input.note, "input.note", 2000)
     if note is None:

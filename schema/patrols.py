@@ -7,7 +7,6 @@ Coverage and checkpoints are worked out by the database from where the devices w
 from __future__ import annotations
 
 import datetime
-import uuid
 from enum import Enum
 from typing import Annotated, Any
 
@@ -24,7 +23,6 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
-    Integer,
     LargeBinary,
     Table,
     Text,
@@ -42,13 +40,15 @@ from sqlalchemy import (
 
 from geo.columns import geometry
 from geo.sql import bound, from_wkb, lines_of, point, thinned
+from schema.changing import REPEATED, id_of, locked, seen, signed_in
+from schema.columns import demonstration, key, origin
 from schema.compiler.aggregates import aggregate, group, measure, totals
 from schema.compiler.events import ChangeKind, changes
 from schema.compiler.mapping import column, computed, entity, few, many, metadata, one, row, rows
 from schema.compiler.paging import Connection
 from schema.compiler.writes import Change, stale, write
 from schema.errors import CONSTRAINTS, BadUserInput, Conflict, Forbidden, NotFound
-from schema.fleet import Department, Vehicle, department_called, id_of, locked, must_be_signed_in, vehicles
+from schema.fleet import Department, Vehicle, department_called, vehicles
 from schema.people import Person, people
 from schema.scalars import AreaGeoJSON, GeoJSON, LineGeoJSON, Position
 
@@ -56,49 +56,33 @@ MOST_CHECKPOINTS = 40
 MOST_MEMBERS = 20
 
 
-def _key() -> Column[Any]:
-    return Column("id", Uuid, primary_key=True, server_default=func.uuidv7())
-
-
-def _made() -> tuple[Column[Any], ...]:
-    """What every thing has that a hub made."""
-    return (
-        Column("node", Text, nullable=False, server_default=text("'county'::text")),
-        Column("version", Integer, nullable=False, server_default=text("1")),
-    )
-
-
-def _demonstration() -> Column[Any]:
-    return Column("demonstration", Boolean, nullable=False, server_default=text("false"))
-
-
 units = Table(
     "units",
     metadata,
-    _key(),
-    *_made(),
+    key(),
+    *origin(),
     Column("name", Text, nullable=False, unique=True),
     Column("call_sign", Text),
     Column("department_id", Uuid, ForeignKey("departments.id", ondelete="restrict")),
-    _demonstration(),
+    demonstration(),
 )
 
 beats = Table(
     "beats",
     metadata,
-    _key(),
-    *_made(),
+    key(),
+    *origin(),
     Column("name", Text, nullable=False, unique=True),
     geometry("area", "MULTIPOLYGON", nullable=True),
     geometry("line", "MULTILINESTRING", nullable=True),
     Column("retired_at", DateTime(timezone=True)),
-    _demonstration(),
+    demonstration(),
 )
 
 checkpoints = Table(
     "checkpoints",
     metadata,
-    _key(),
+    key(),
     Column("beat_id", Uuid, ForeignKey("beats.id", ondelete="restrict"), nullable=False),
     Column("name", Text, nullable=False),
     geometry("location", "POINT"),
@@ -109,9 +93,9 @@ checkpoints = Table(
 patrols = Table(
     "patrols",
     metadata,
-    _key(),
+    key(),
     Column("reference", Text, nullable=False, unique=True),
-    *_made(),
+    *origin(),
     Column("unit_id", Uuid, ForeignKey("units.id", ondelete="restrict"), nullable=False),
     Column("beat_id", Uuid, ForeignKey("beats.id", ondelete="restrict")),
     Column("vehicle_id", Uuid, ForeignKey("vehicles.id", ondelete="restrict")),
@@ -124,13 +108,13 @@ patrols = Table(
     geometry("route", "MULTILINESTRING", nullable=True),
     Column("buffer_meters", REAL, nullable=False, server_default=text("50")),
     Column("note", Text),
-    _demonstration(),
+    demonstration(),
 )
 
 patrol_members = Table(
     "patrol_members",
     metadata,
-    _key(),
+    key(),
     Column("patrol_id", Uuid, ForeignKey("patrols.id", ondelete="restrict"), nullable=False),
     Column("person_id", Uuid, ForeignKey("people.id", ondelete="restrict"), nullable=False),
     Column("leads", Boolean, nullable=False, server_default=text("false")),
@@ -434,8 +418,6 @@ def patrol_changed(patrol: Any) -> None:
 
 # -- writes ------------------------------------------------------------------------------------------------------------
 
-_REPEATED = "Your own key for this change, such as a UUID: sent again with the same input it changes nothing more."
-
 
 @strawberry.input(description="A new unit.")
 class AddUnitInput:
@@ -444,7 +426,7 @@ class AddUnitInput:
     department: str | None = strawberry.field(
         description="Name of the department that it belongs to; a new name makes a department.", default=None
     )
-    client_mutation_id: str | None = strawberry.field(description=_REPEATED, default=None)
+    client_mutation_id: str | None = strawberry.field(description=REPEATED, default=None)
 
 
 @strawberry.type(description="The new unit.")
@@ -471,7 +453,7 @@ class AddBeatInput:
     checkpoints: list[CheckpointInput] = strawberry.field(
         description=f"Places at which a patrol shall have been; at most {MOST_CHECKPOINTS}.", default_factory=list
     )
-    client_mutation_id: str | None = strawberry.field(description=_REPEATED, default=None)
+    client_mutation_id: str | None = strawberry.field(description=REPEATED, default=None)
 
 
 @strawberry.type(description="The new beat.")
@@ -498,7 +480,7 @@ class PlanPatrolInput:
         description=f"Who is on it, the leader first; at most {MOST_MEMBERS}.", default_factory=list
     )
     note: str | None = strawberry.field(description="What is to be said of it, up to 2,000 letters.", default=None)
-    client_mutation_id: str | None = strawberry.field(description=_REPEATED, default=None)
+    client_mutation_id: str | None = strawberry.field(description=REPEATED, default=None)
 
 
 @strawberry.type(description="The planned patrol.")
@@ -519,20 +501,12 @@ class ChangePatrolStatusInput:
     expected_version: int | None = strawberry.field(
         description="The version that you saw: an older one is refused with CONFLICT.", default=None
     )
-    client_mutation_id: str | None = strawberry.field(description=_REPEATED, default=None)
+    client_mutation_id: str | None = strawberry.field(description=REPEATED, default=None)
 
 
 @strawberry.type(description="The patrol after the step.")
 class ChangePatrolStatusPayload:
     patrol: Patrol = strawberry.field(description="The patrol.")
-
-
-async def _known(change: Change, table: Table, given: Any, place: str, of: str) -> uuid.UUID:
-    """The id of a row that the caller sees."""
-    key = id_of(given, place, of)
-    if not await change.rows(select(table.c.id).where(table.c.id == key)):
-        raise NotFound(f"{place}: there is no such row, or you may not see it; send the `id` of {of}")
-    return key
 
 
 def _between(value: float, least: float, most: float, place: str) -> float:
@@ -568,7 +542,7 @@ async def add_unit(
     change: Change, input: Annotated[AddUnitInput, strawberry.argument(description="The unit.")]
 ) -> AddUnitPayload:
     """Add a unit that goes on patrol."""
-    must_be_signed_in(change)
+    signed_in(change)
     values = {
         "name": _named(input.name, "input.name"),
         "call_sign": _text(input.call_sign, 2, 40, "input.callSign"),
@@ -583,7 +557,7 @@ async def add_beat(
     change: Change, input: Annotated[AddBeatInput, strawberry.argument(description="The beat.")]
 ) -> AddBeatPayload:
     """Add a beat: an area or a line, with the places at which a patrol shall have been."""
-    must_be_signed_in(change)
+    signed_in(change)
     if (input.area is None) is (input.line is None):
         raise BadUserInput("input: send area or line, one of them")
     if len(input.checkpoints) > MOST_CHECKPOINTS:
@@ -612,25 +586,25 @@ async def plan_patrol(
     change: Change, input: Annotated[PlanPatrolInput, strawberry.argument(description="The patrol.")]
 ) -> PlanPatrolPayload:
     """Plan a patrol. What was planned is final once it began, so that what is measured against it stays."""
-    must_be_signed_in(change)
+    signed_in(change)
     if len(input.members) > MOST_MEMBERS:
         raise BadUserInput(f"input.members has {len(input.members)} people: at most {MOST_MEMBERS}")
     values: dict[str, Any] = {
-        "unit_id": await _known(change, units, input.unit, "input.unit", "a unit"),
+        "unit_id": await seen(change, units, input.unit, "input.unit", "a unit"),
         "planned_start": input.planned_start,
         "planned_end": input.planned_end,
         "buffer_meters": _between(input.buffer_meters, 5, 500, "input.bufferMeters"),
         "note": _text(input.note, 1, 2000, "input.note"),
     }
     if input.beat is not None:
-        values["beat_id"] = await _known(change, beats, input.beat, "input.beat", "a beat")
+        values["beat_id"] = await seen(change, beats, input.beat, "input.beat", "a beat")
     if input.vehicle is not None:
-        values["vehicle_id"] = await _known(change, vehicles, input.vehicle, "input.vehicle", "a vehicle")
+        values["vehicle_id"] = await seen(change, vehicles, input.vehicle, "input.vehicle", "a vehicle")
     if input.route is not None:
         values["route"] = _stored(input.route, MultiLineString)
     made = await change.rows(insert(patrols).values(**values).returning(patrols.c.id))
     for at, given in enumerate(input.members):
-        person = await _known(change, people, given, f"input.members[{at}]", "a person")
+        person = await seen(change, people, given, f"input.members[{at}]", "a person")
         await change.rows(
             insert(patrol_members)
             .values(patrol_id=made[0]["id"], person_id=person, leads=at == 0)
@@ -644,7 +618,7 @@ async def change_patrol_status(
     change: Change, input: Annotated[ChangePatrolStatusInput, strawberry.argument(description="The step.")]
 ) -> ChangePatrolStatusPayload:
     """Say that a patrol begins, ends, or does not take place."""
-    must_be_signed_in(change)
+    signed_in(change)
     key = id_of(input.id, "input.id", "a patrol")
     found = await locked(change, patrols, key, patrols.c.version, patrols.c.status, patrols.c.started_at)
     if not found:

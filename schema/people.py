@@ -40,15 +40,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from schema.areas import Area
+from schema.columns import key
 from schema.compiler.inside import as_root
 from schema.compiler.mapping import column, computed, entity, few, metadata, row, rows
 
 MOST_AREAS = 50
 """More than the county has units."""
-
-
-def _key() -> Column[object]:
-    return Column("id", Uuid, primary_key=True, server_default=func.uuidv7())
 
 
 def _person(name: str = "person_id", **options: Any) -> Column[object]:
@@ -66,7 +63,7 @@ def _moment(name: str, *, nullable: bool = True) -> Column[object]:
 people = Table(
     "people",
     metadata,
-    _key(),
+    key(),
     Column("name", Text, nullable=False),  # lower case: what one types to sign in
     Column("display_name", Text, nullable=False),
     _now("created_at"),
@@ -79,7 +76,7 @@ people = Table(
 person_roles = Table(
     "person_roles",
     metadata,
-    _key(),
+    key(),
     _person(),
     Column("role", Text, nullable=False),
     _now("granted_at"),
@@ -90,7 +87,7 @@ person_roles = Table(
 person_areas = Table(
     "person_areas",
     metadata,
-    _key(),
+    key(),
     _person(),
     Column("area_id", Uuid, ForeignKey("areas.id", ondelete="restrict"), nullable=False),
     _now("since"),
@@ -108,7 +105,7 @@ credentials = Table(
 sign_ins = Table(
     "sign_ins",
     metadata,
-    _key(),
+    key(),
     _person(),
     Column("token_digest", LargeBinary, nullable=False),
     _now("created_at"),
@@ -121,7 +118,7 @@ sign_ins = Table(
 invitations = Table(
     "invitations",
     metadata,
-    _key(),
+    key(),
     _person(),
     Column("digest", LargeBinary, nullable=False),
     _now("created_at"),
