@@ -75,10 +75,11 @@ export function startDemonstration(play, name) {
     el(
       "span",
       { class: "demonstration-steps" },
-      pause,
-      ...plays.map(([, button]) => button),
+      // What one wants first stands first: a telephone's bar slides.
       el("label", { for: "demonstration-role" }, "Look on as"),
       roles,
+      pause,
+      ...plays.map(([, button]) => button),
     ),
   );
   bar.hidden = false;

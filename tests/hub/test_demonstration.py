@@ -8,15 +8,19 @@ import shutil
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from playwright.async_api import expect
 
 from hub.demonstration.seeding import ACCOUNTS, BEATS, seed, state
 from tests.commands import Process, hub, new_home
 from tests.conftest import County, copied, running
+from tests.hub.test_patrols import went
+from tests.sockets import serving
 
 X_HUB = {"x-hub": "1"}
 
@@ -148,3 +152,78 @@ async def test_with_the_database_stopped_it_says_later(demonstrated: County, clu
         ):
             assert answer.status_code == 503, answer.text
             assert answer.json()["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
+
+
+@pytest.mark.browser
+async def test_the_bar_says_what_it_is_and_signs_somebody_in(demonstrated: County, browser: Any) -> None:
+    """In a telephone's browser: whom to look on as is there without sliding; pausing is said by the button."""
+    with psycopg.connect(demonstrated.owner_url) as connection:
+        connection.execute(
+            "update demonstrations set script = 'flood-night', title = 'Night', time_of_day = '20:31', "
+            "caption = 'The river rises <b>fast</b>.'"
+        )
+    async with serving(demonstrated.login_url) as hub_:
+        page = await browser.new_page(viewport={"width": 390, "height": 844})
+        try:
+            await page.goto(hub_.address)
+            bar = page.locator("#demonstration")
+            await expect(bar).to_contain_text("DEMONSTRATION DATA")
+            await expect(bar).to_contain_text("20:31The river rises <b>fast</b>.")
+            role = page.locator("#demonstration-role")
+            box = await role.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= 390
+            await page.get_by_role("button", name="Pause").click()
+            await expect(page.get_by_role("button", name="Go on")).to_be_visible()
+            await role.select_option("fleet_manager")
+            await expect(page.locator("#account")).to_contain_text("DEMO Fleet manager")
+            await expect(page.locator("#map")).to_have_attribute("data-vehicles", "0")
+        finally:
+            await page.close()
+
+
+@pytest.mark.browser
+async def test_where_the_county_works_there_is_no_bar(database: County, browser: Any) -> None:
+    async with serving(database.login_url) as hub_:
+        page = await browser.new_page()
+        try:
+            await page.goto(hub_.address)
+            await expect(page.locator("#units-count")).to_contain_text("35 wards")
+            await expect(page.locator("#demonstration")).to_be_hidden()
+        finally:
+            await page.close()
+
+
+@pytest.mark.browser
+async def test_a_card_says_what_the_patrol_covered_and_the_map_draws_it(demonstrated: County, browser: Any) -> None:
+    began = datetime.now(UTC) - timedelta(minutes=10)
+    with psycopg.connect(demonstrated.owner_url) as connection:
+        connection.execute("set role hub_owner")
+        (patrol, device) = connection.execute(
+            "insert into patrols (unit_id, beat_id, vehicle_id, planned_start, planned_end) "
+            "select u.id, b.id, v.id, now(), now() + interval '1 hour' from units u, beats b, vehicles v "
+            "where u.call_sign = 'Doria 1' and b.name = 'DEMO Kisumu to Dunga beach' and v.plate = 'DEMO 010' "
+            "returning id, (select d.id from devices d where d.vehicle_id = patrols.vehicle_id)"
+        ).fetchone() or (None, None)
+        connection.execute("update patrols set status = 'under_way', started_at = %s where id = %s", (began, patrol))
+        line = connection.execute(
+            "select st_x(p), st_y(p) from patrols, lateral (select (st_dumppoints(route)).geom as p) d "
+            "where patrols.id = %s limit 4",
+            (patrol,),
+        ).fetchall()
+    went(
+        demonstrated,
+        str(device),
+        [(began + timedelta(minutes=at), *place) for at, place in enumerate(line, 1)],
+    )
+    async with serving(demonstrated.login_url) as hub_:
+        page = await browser.new_page()
+        try:
+            await page.goto(f"{hub_.address}/#vehicle=DEMO%20010")
+            await page.locator("#demonstration-role").select_option("enforcement_supervisor")
+            await expect(page.locator("#map")).to_have_attribute("data-patrols", "1", timeout=20_000)
+            card = page.locator(".patrol")
+            await expect(card).to_contain_text("On patrol PAT-")
+            await expect(card).to_contain_text(re.compile(r"[0-9.]+ km of [0-9.]+ km covered \([1-9][0-9]* %\)"))
+        finally:
+            await page.close()
