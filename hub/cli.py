@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import ValidationError
 
 from hub.database.installations import ClusterFailed
+from hub.demonstration.commands import open_demonstration, seed, simulate
+from hub.opening import (
+    Refusal,
+    bring_up_to_date,
+    cluster_of,
+    database_of,
+    make_databases,
+    say,
+    settings_read,
+    with_url,
+)
 from hub.settings import Settings
 from hub.users import user
 
 if TYPE_CHECKING:
-    from hub.database.embedded import Cluster
-
-
-class Refusal(click.ClickException):
-    """What cannot be done and the way out, as one plain sentence."""
-
-    def show(self, file: Any = None) -> None:
-        click.echo(self.message, file=file, err=True)
+    pass
 
 
 class Hub(click.Group):
@@ -76,13 +76,13 @@ def up(workers: int | None) -> None:
     from hub.database.embedded import DEMONSTRATION
     from hub.serving import Ending, address_of, listen
 
-    settings = _with_workers(_settings(), workers)
+    settings = _with_workers(settings_read(), workers)
     code = 0
     play: subprocess.Popen[bytes] | None = None
     with Ending(say).caught() as ending, _sentences():
         try:
             if settings.database.database_url is None:
-                ending.cluster = _cluster(settings)
+                ending.cluster = cluster_of(settings)
                 # Before the port: a second hub from the same folder should hear of the first one, not of a port.
                 ending.cluster.lock(_address(settings))
             listener = listen(settings.server.host, settings.server.port)
@@ -91,12 +91,12 @@ def up(workers: int | None) -> None:
                 with ending.preparing():
                     ending.cluster.start()
                 with ending.preparing():
-                    _make_databases(settings, ending.cluster)
-            settings = _with_url(settings, ending.cluster)
-            _migrate(settings, ending.cluster, ending.preparing)
+                    make_databases(settings, ending.cluster)
+            settings = with_url(settings, ending.cluster)
+            bring_up_to_date(settings, ending.cluster, ending.preparing)
             address = address_of(listener)
             if ending.cluster is not None and ending.cluster.opens(settings.database) == DEMONSTRATION:
-                play = _open_demonstration(settings, ending.cluster, address, ending.preparing)
+                play = open_demonstration(settings, ending.cluster, address, ending.preparing)
             else:
                 _welcome(settings, address, ending.preparing)
             code = _serve(settings, listener, ending)
@@ -124,19 +124,19 @@ def serve(workers: int | None) -> None:
     """
     from hub.serving import Ending, listen
 
-    settings = _with_workers(_settings(), workers)
+    settings = _with_workers(settings_read(), workers)
     code = 0
     with Ending(say).caught() as ending, _sentences():
         listener = listen(settings.server.host, settings.server.port)
         cluster = None
         if settings.database.database_url is None:
-            cluster = _cluster(settings)
+            cluster = cluster_of(settings)
             if not cluster.running():
                 raise Refusal(
                     f"No database runs in {cluster.home}. `hub up` starts it together with a server; "
                     "or set HUB_DATABASE_URL to one of your own."
                 )
-        code = _serve(_with_url(settings, cluster), listener, ending)
+        code = _serve(with_url(settings, cluster), listener, ending)
     sys.exit(code)
 
 
@@ -147,14 +147,14 @@ def migrate() -> None:
     Works on HUB_DATABASE_URL by way of HUB_OWNER_URL, otherwise on the private database of this folder, which it
     starts for the time if it does not run. Doing it twice changes nothing.
     """
-    settings = _settings()
+    settings = settings_read()
     if settings.database.database_url is not None and settings.database.owner_url is None:
         raise Refusal(
             "HUB_OWNER_URL is not set: the login role of HUB_DATABASE_URL may not migrate. "
             "Set it to a `postgresql://…` of a superuser, or of the database's owner where PostGIS is installed."
         )
-    with _database(settings) as cluster:
-        _migrate(_with_url(settings, cluster), cluster)
+    with database_of(settings) as cluster:
+        bring_up_to_date(with_url(settings, cluster), cluster)
     say("The database is up to date.")
 
 
@@ -205,9 +205,9 @@ def verify() -> None:
     """Recompute the whole chain; ends with 1 and names the first bad cursor when an entry was changed or removed."""
     from hub.journal import verify as verified
 
-    settings = _settings()
-    with _database(settings) as cluster:
-        login = _with_url(settings, cluster).database.database_url
+    settings = settings_read()
+    with database_of(settings) as cluster:
+        login = with_url(settings, cluster).database.database_url
         assert login is not None
         proof = verified(login, say)
     for flaw in proof.flaws:
@@ -233,14 +233,14 @@ def doctor(anchor_file: Path | None) -> None:
     """
     from hub.doctor import examine
 
-    settings = _settings()
+    settings = settings_read()
     findings = []
-    if settings.database.database_url is None and not (_cluster(settings).data).exists():
+    if settings.database.database_url is None and not (cluster_of(settings).data).exists():
         findings += examine(settings, None)
-        say(f"No database yet in {_cluster(settings).home}: `hub up` makes it.")
+        say(f"No database yet in {cluster_of(settings).home}: `hub up` makes it.")
     else:
-        with _database(settings) as cluster:
-            whole = _with_url(settings, cluster)
+        with database_of(settings) as cluster:
+            whole = with_url(settings, cluster)
             findings += examine(whole, cluster)
             if anchor_file is not None and not _anchored(whole, anchor_file):
                 sys.exit(1)
@@ -276,15 +276,15 @@ def vehicles(file: Path, writes: bool) -> None:
 
     from hub.loading import CannotLoad, look, read, write
 
-    settings = _settings()
+    settings = settings_read()
     if settings.database.database_url is not None and settings.database.owner_url is None:
         raise Refusal("HUB_OWNER_URL is not set: the login role of HUB_DATABASE_URL may not load lists.")
     try:
         rows, wrong = read(file)
     except CannotLoad as refusal:
         raise Refusal(str(refusal)) from refusal
-    with _database(settings) as cluster:
-        owner = _with_url(settings, cluster).database.owner_url
+    with database_of(settings) as cluster:
+        owner = with_url(settings, cluster).database.owner_url
         assert owner is not None
         with psycopg.connect(owner) as connection:
             connection.execute("set role hub_owner")
@@ -306,127 +306,11 @@ def vehicles(file: Path, writes: bool) -> None:
     say(f"{counts}: written.")
 
 
-@main.command()
-@click.option("--clear", is_flag=True, help="Remove the demonstration: `hub up` opens the county's own database then.")
-def seed(clear: bool) -> None:
-    """Make the demonstration county, or remove it.
-
-    It is a database of its own beside the county's: nothing that is made up ever stands among what is true, and
-    removing it leaves nothing behind. Only for the private database; the hub must not be running.
-
-    \b
-    Examples:
-      hub seed --clear
-      hub seed
-    """
-    from hub.database.embedded import DEMONSTRATION
-
-    settings = _settings()
-    if settings.database.database_url is not None:
-        raise Refusal("HUB_DATABASE_URL is set: a demonstration is never made in a database of your own.")
-    if not settings.database.demonstration:
-        raise Refusal("HUB_DEMONSTRATION is off: unset it to make or remove the demonstration.")
-    cluster = _cluster(settings)
-    if cluster.running():
-        raise Refusal("A hub is running from here: stop it first (Ctrl-C), and start it again afterwards.")
-    if clear and not cluster.data.exists():
-        raise Refusal(f"There is no database in {cluster.home} yet, and so no demonstration.")
-    with cluster:
-        cluster.create_database()
-        if clear:
-            there = cluster.has_database(DEMONSTRATION)
-            cluster.drop_database(DEMONSTRATION)
-            shutil.rmtree(cluster.home / "demonstration", ignore_errors=True)
-            say("The demonstration is removed. `hub up` opens the county." if there else "There was no demonstration.")
-            return
-        cluster.create_database(DEMONSTRATION)
-        made = _with_url(settings, cluster)
-        _migrate(made, cluster)
-        _seed(made, cluster)
-    say("The demonstration is made. `hub up` opens it.")
-
-
-@main.command()
-@click.argument("script", type=click.Choice(("flood-night", "ordinary-day")), default="flood-night")
-@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The hub that is told.")
-@click.option(
-    "--keys",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    help='JSON: device keys by plate, {"DEMO 001": "…"}, and under "token" one of a dispatcher for the reports.',
-)
-@click.option(
-    "--speed",
-    type=click.FloatRange(0.1, 3600),
-    default=60.0,
-    show_default=True,
-    help="How many seconds of the script pass in one.",
-)
-@click.option("--seed", type=int, default=1, show_default=True, help="Another number moves everything a little.")
-def simulate(script: str, url: str, file: Path, speed: float, seed: int) -> None:
-    """Play a made-up day on a hub for demonstrations.
-
-    Vehicles drive and calls come in, by the doors that devices and dispatchers use, under the times of now. At speed 60
-    the flood night takes six minutes. Ctrl-C stops it. Every plate and report says that it is DEMO, and yet: never do
-    it to the hub that the county works with.
-
-    \b
-    Examples:
-      hub simulate --keys keys.json
-      hub simulate ordinary-day --keys keys.json --speed 120 --seed 7
-    """
-    import asyncio
-
-    from hub.demonstration.client import Client, Unreachable
-    from hub.demonstration.county import CAST
-    from hub.demonstration.days import SCRIPTS, events_of
-    from hub.demonstration.player import Played, play
-
-    keys = _keys(file)
-    token = keys.pop("token", None)
-    silent = [vehicle.plate for vehicle in CAST if vehicle.plate not in keys]
-    if len(silent) == len(CAST):
-        raise Refusal(f"{file} has a key for none of the vehicles, {silent[0]} to {silent[-1]}.")
-    chosen, played = SCRIPTS[script], Played()
-
-    async def told() -> None:
-        probe = Client(url)
-        try:
-            await probe.get("/health/live")
-        finally:
-            await probe.close()
-        if silent:
-            say(f"No key for {', '.join(silent)}: they stay silent.")
-        if token is None:
-            say(f'No "token" in {file}: nothing is reported, vehicles drive all the same.')
-        say(
-            f"{chosen.title}, {chosen.time(0)} to {chosen.time(chosen.seconds(chosen.end))}, on {url}. Ctrl-C stops it."
-        )
-        await play(events_of(chosen, seed), url, keys, token, speed, caption=say, say=say, played=played)
-
-    how = "Played to its end"
-    try:
-        asyncio.run(told())
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--url") from None
-    except Unreachable as error:
-        raise Refusal(f"No hub answers at {url} ({error}): start it with `hub up`, or say --url.") from None
-    except KeyboardInterrupt:
-        how = f"Stopped at {chosen.time(played.at_seconds)}"
-    say(
-        f"{how}: {played.positions:,} positions, {played.reports} reports and {played.steps} steps taken; "
-        f"{played.retries} tries again, {played.refused} refused, {played.lost} lost."
-    )
+main.add_command(seed)
+main.add_command(simulate)
 
 
 # -- what they share ---------------------------------------------------------------------------------------------------
-
-
-def say(sentence: str) -> None:
-    """To the person who started the hub. A terminal that was closed must not keep it from ending well."""
-    with suppress(OSError):
-        click.echo(sentence)
 
 
 @contextmanager
@@ -438,151 +322,6 @@ def _sentences() -> Iterator[None]:
         yield
     except CannotListen as refusal:
         raise Refusal(str(refusal)) from None
-
-
-def _keys(file: Path) -> dict[str, str]:
-    """Device keys by plate, and the token, as somebody wrote them down."""
-    try:
-        given = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise click.BadParameter(f"{file} holds no JSON: {error}", param_hint="--keys") from None
-    if not isinstance(given, dict) or not all(isinstance(key, str) and key for key in given.values()):
-        raise click.BadParameter(f'{file}: an object of texts is needed, like {{"DEMO 001": "…"}}', param_hint="--keys")
-    return given
-
-
-def _settings() -> Settings:
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"HUB_{'_'.join(str(part) for part in each['loc'][:1]).upper()}={each['input']}: {each['msg']}"
-            for each in error.errors()
-        )
-        raise Refusal(f"{wrong}. hub/docs/settings.md says what is possible.") from None
-    known = {f"HUB_{name.upper()}" for concern in Settings.concerns for name in concern.model_fields}
-    for name in sorted(os.environ):
-        if name.startswith("HUB_") and name not in known:
-            meant = difflib.get_close_matches(name, known, 1)
-            click.echo(f"{name} is no setting of the hub{f': {meant[0]} is meant?' if meant else '.'}", err=True)
-    return settings
-
-
-def _cluster(settings: Settings) -> Cluster:
-    from hub.database.embedded import Cluster, forget_environment, home_for
-
-    forget_environment()
-    return Cluster(home_for(settings.database, say), say)
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[Cluster | None]:
-    """The private cluster, running for as long as the block, or None where HUB_DATABASE_URL stands for it."""
-    if settings.database.database_url is not None:
-        yield None
-        return
-    cluster = _cluster(settings)
-    if cluster.running():
-        yield cluster
-        return
-    with cluster:
-        _make_databases(settings, cluster)
-        yield cluster
-
-
-def _with_url(settings: Settings, cluster: Cluster | None) -> Settings:
-    """The settings with the private cluster's database in them: the demonstration, for as long as it is there."""
-    if cluster is None:
-        return settings
-    name = cluster.opens(settings.database)
-    urls = {"database_url": cluster.url(cluster.LOGIN, name), "owner_url": cluster.url(cluster.OWNER, name)}
-    return settings.but(database=settings.database.model_copy(update=urls))
-
-
-def _make_databases(settings: Settings, cluster: Cluster) -> None:
-    """The county's database; before it, in a new cluster, the demonstration's: an interrupted start does both again."""
-    from hub.database.embedded import DEMONSTRATION
-
-    if settings.database.demonstration and not cluster.has_database("hub"):
-        cluster.create_database(DEMONSTRATION)
-    cluster.create_database()
-
-
-def _seed(settings: Settings, cluster: Cluster) -> None:
-    """Fill the demonstration's database, which is migrated; half of it, from an interrupted start, is made anew."""
-    from hub.database.embedded import DEMONSTRATION
-    from hub.demonstration.seeding import seed as filled
-    from hub.demonstration.seeding import state
-
-    owner, login = settings.database.owner_url, settings.database.database_url
-    assert owner is not None
-    assert login is not None
-    folder = cluster.home / "demonstration"
-    there = state(owner, folder)
-    if there == "all":
-        return
-    say("Making the demonstration county …")
-    if there == "half":
-        cluster.drop_database(DEMONSTRATION)
-        cluster.create_database(DEMONSTRATION)
-        _migrate(settings, cluster)
-    filled(owner, login, folder)
-
-
-def _open_demonstration(
-    settings: Settings, cluster: Cluster, address: str, during: Callable[[], AbstractContextManager[None]]
-) -> subprocess.Popen[bytes]:
-    """The play, as a process beside the hub that ends with it."""
-    from hub.database.embedded import die_with_parent
-    from hub.demonstration.seeding import KEYS, plate_of
-
-    with during():
-        _seed(settings, cluster)
-    folder = cluster.home / "demonstration"
-    key = json.loads((folder / KEYS).read_text())["keys"][plate_of("Jembe 1")]
-    say(
-        "DEMONSTRATION DATA: a county in which nothing is real, in a flood night. `hub seed --clear` removes it.\n"
-        f"Open {address} and choose whom to look on as. This moves {plate_of('Jembe 1')} in the open page:\n"
-        f'  curl "{address}/intake/osmand?id={key}&lat=-0.0917&lon=34.7617"'
-    )
-    login = settings.database.database_url
-    assert login is not None
-    return subprocess.Popen(
-        [sys.executable, "-m", "hub.demonstration.showing", address, str(folder), login],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        preexec_fn=die_with_parent(),
-    )
-
-
-def _migrate(
-    settings: Settings, cluster: Cluster | None, during: Callable[[], AbstractContextManager[None]] = nullcontext
-) -> None:
-    """The embedded database always; one of the operator's own only by way of the owner that they named."""
-    from psycopg import OperationalError
-
-    from hub.county.load import load_county
-    from hub.database.migrate import MigrationFailed, migrate, pending
-
-    owner, login = settings.database.owner_url, settings.database.database_url
-    assert login is not None
-    missing: list[str] = []
-    try:
-        with during():
-            if owner is not None:
-                migrate(owner, login, say)
-                load_county(owner, say)
-            else:
-                missing = pending(login)
-    except (MigrationFailed, OperationalError) as refusal:
-        which = "HUB_DATABASE_URL" if owner is None else "HUB_OWNER_URL"
-        whose = "" if cluster is not None else f" (It is the database of {which}.)"
-        raise Refusal(" ".join(str(refusal).split()) + whose) from refusal
-    if missing:
-        raise Refusal(
-            f"The database of HUB_DATABASE_URL lacks {', '.join(missing)}, and HUB_OWNER_URL is not set: "
-            "set it to a role that may migrate, or run `hub migrate` with it once."
-        )
 
 
 def _anchored(settings: Settings, file: Path) -> bool:

@@ -449,19 +449,12 @@ def _here(settings: Settings) -> str:
 @contextmanager
 def _connected(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
     """The service's connection, with the private database running for as long as the block."""
-    from hub.database.embedded import Cluster, forget_environment, home_for
+    from hub.opening import cluster_of, database_of, with_url
 
-    if settings.database.database_url is not None:
-        with accounts(settings.database.database_url) as connection:
-            yield connection
-        return
-    forget_environment()
-    cluster = Cluster(home_for(settings.database, click.echo), click.echo)
-    if not cluster.data.exists():
+    if settings.database.database_url is None and not (cluster := cluster_of(settings)).data.exists():
         raise UserRefused(f"No database yet in {cluster.home}: `hub up` makes it.")
-    if cluster.running():
-        with accounts(cluster.url(cluster.LOGIN, cluster.opens(settings.database))) as connection:
+    with database_of(settings) as running:
+        login = with_url(settings, running).database.database_url
+        assert login is not None
+        with accounts(login) as connection:
             yield connection
-        return
-    with cluster, accounts(cluster.url(cluster.LOGIN, cluster.opens(settings.database))) as connection:
-        yield connection
