@@ -19,13 +19,14 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from hub import events, graphql, health, pages, sign_in, websocket
 from hub.database.session import Sessions
 from hub.demonstration import door as demonstration
+from hub.following import Moves, Stream
 from hub.identity.sign_ins import Identity
 from hub.identity.stays import Stays
 from hub.intake import door as intake
 from hub.intake.taking import Taking
 from hub.intake.weeks import Weeks
 from hub.journal import Sealer
-from hub.live import Live, Moves, Stream
+from hub.live import Live
 from hub.outlets import tiles
 from hub.photos import door as photos
 from hub.settings import Settings

@@ -22,7 +22,7 @@ import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub import live, websocket
+from hub import following, websocket
 from hub.settings import SignIn
 from hub.users import accounts, change_areas, disable
 from tests.conftest import County, make_person
@@ -331,7 +331,7 @@ async def test_what_cannot_be_resumed_says_so(
             "x" * 9999,
         ):
             assert await refused(desk, garbage) == {"code": "BAD_USER_INPUT"}, garbage
-        monkeypatch.setattr(live, "MOST_BEHIND", 3)
+        monkeypatch.setattr(following, "MOST_BEHIND", 3)
         with owner(county) as connection:
             add(connection, 10)
             (entries,) = connection.execute("select count(*) from journal").fetchone() or (0,)
