@@ -385,6 +385,8 @@ class Moves(Followed):
             if rows[0]["epoch"] != position.epoch:
                 raise Resync
             made = [Batch(row["cursor"], row["batch"], row["count"]) for row in rows if row["cursor"] is not None]
+            if made and made[0].cursor != position.cursor + 1:  # what came next went with its week
+                raise Resync
         taken: list[int] = []
         upto, brought = position.cursor, 0
         for each in made:

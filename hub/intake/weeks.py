@@ -1,4 +1,4 @@
-"""The weeks of positions: made ahead, and those that are too old taken away without blocking anybody.
+"""The weeks of positions: made ahead, and old ones taken away with their batches, without blocking anybody.
 
 `detach … concurrently` waits for whoever still reads an old week instead of holding up everybody else, and may stand in
 no transaction: only the tables' owner can do it, on a connection of its own. Where the hub does not know the owner
@@ -63,6 +63,8 @@ class Weeks:
                     await connection.execute(f"alter table positions detach partition {name} {how}")
                 await connection.execute(f"drop table {name}")
                 gone.append(name)
+            # Of batches that old every position is gone: whoever resumes there is told to read anew.
+            await connection.execute("delete from position_batches where stored_at < $1", oldest - timedelta(days=7))
         finally:
             await connection.close()
         return gone

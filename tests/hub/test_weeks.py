@@ -11,7 +11,11 @@ import asyncpg
 import psycopg
 import pytest
 
+from hub.database.session import Sessions
+from hub.following import Moves
 from hub.intake.weeks import Weeks
+from hub.journal import Position, Resync
+from hub.settings import Database
 from tests.conftest import County, copied
 from tests.hub.test_patrols import went
 
@@ -68,6 +72,37 @@ async def test_a_long_reader_is_waited_for_and_holds_up_nobody(county: County) -
         assert len(await asyncio.wait_for(tending, 10)) > 10
     finally:
         await reader.close()
+
+
+async def test_a_subscriber_of_before_is_told_to_read_anew(county: County) -> None:
+    """Instead of going on behind a hole that nobody mentions."""
+    with psycopg.connect(county.owner_url) as connection:
+        connection.execute("set role hub_owner")
+        connection.execute("update position_batches set stored_at = %s", (NOW - timedelta(days=120),))
+        (device,) = connection.execute("select id from devices").fetchone() or (None,)
+        connection.commit()
+    went(county, str(device), [(NOW + timedelta(minutes=1), 34.75, -0.1)])
+    await Weeks(county.owner_url, 90).tend(NOW)
+    sessions = Sessions(county.login_url, Database(database_url=county.login_url))
+    await sessions.open()
+    following = Moves(county.login_url, sessions)
+    task = asyncio.create_task(following.run())
+    try:
+        for _ in range(500):
+            if following.position is not None:
+                break
+            await asyncio.sleep(0.02)
+        here = following.position
+        assert here is not None
+        assert here.cursor == 2
+        upto, batches = await following.batches(Position(here.epoch, 1), 100)
+        assert (upto.cursor, len(batches)) == (2, 1)
+        with pytest.raises(Resync):
+            await following.batches(Position(here.epoch, 0), 100)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await sessions.close()
 
 
 async def test_an_interrupted_run_is_finished_by_the_next(county: County) -> None:
