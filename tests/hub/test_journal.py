@@ -639,7 +639,11 @@ def test_a_transaction_that_was_open_for_long_is_not_looked_behind_for_ever(own_
         assert seal(own_county) == 3
         assert not seen_from(writer)
         stuck.rollback()
-        assert seal(own_county) == 0
+        for _ in range(100):  # transaction numbers are the whole cluster's: it may be cleaning up another database
+            assert seal(own_county) == 0
+            if seen_from(writer):
+                break
+            time.sleep(0.1)
         assert seen_from(writer)
         before = one(writer, "select xmin from sealer_state")
         assert seal(own_county) == 0
