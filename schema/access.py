@@ -258,6 +258,8 @@ ACCESS = Access(
         "demonstration": Noun(("demonstrations",)),
         "departments": Noun(("departments",)),
         "fleet": Noun(("vehicles", "devices", "quarantined_fixes")),
+        # Who was where, at the wheel of what: personal data, beside the vehicles.
+        "drivers": Noun(("vehicle_drivers",)),
         # Only take_fixes() writes there.
         "positions": Noun(("positions", "latest_positions")),
         "patrols": Noun(
@@ -312,10 +314,11 @@ ACCESS = Access(
                 "callers": KEEP,
                 "departments": KEEP,
                 "fleet": KEEP,
+                "drivers": KEEP,
                 "positions": SEE,
                 "patrols": KEEP,
             },
-            hears=dict.fromkeys(("incidents", "timelines", "photos", "fleet", "patrols"), Reach.COUNTY),
+            hears=dict.fromkeys(("incidents", "timelines", "photos", "fleet", "drivers", "patrols"), Reach.COUNTY),
         ),
         "coordinator": Role(
             Scope.COUNTY,
@@ -329,23 +332,29 @@ ACCESS = Access(
                 "callers": KEEP,
                 "departments": KEEP,
                 "fleet": KEEP,
+                "drivers": SEE,
                 "positions": SEE,
                 "patrols": SEE,
             },
-            hears=dict.fromkeys(("incidents", "timelines", "photos", "fleet", "patrols"), Reach.COUNTY),
+            hears=dict.fromkeys(("incidents", "timelines", "photos", "fleet", "drivers", "patrols"), Reach.COUNTY),
         ),
         "fleet_manager": Role(
             Scope.COUNTY,
             {
+                # Whom they put at the wheel.
+                "people": SEE,
+                "duties": SEE,
+                "posts": SEE,
                 "incidents": SEE,
                 "timelines": SEE,
                 "photos": SEE,
                 "departments": KEEP,
                 "fleet": KEEP,
+                "drivers": KEEP,
                 "positions": SEE,
                 "patrols": SEE,
             },
-            hears=dict.fromkeys(("fleet", "patrols"), Reach.COUNTY),
+            hears=dict.fromkeys(("fleet", "drivers", "patrols"), Reach.COUNTY),
         ),
         "enforcement_supervisor": Role(
             Scope.COUNTY,
@@ -359,6 +368,7 @@ ACCESS = Access(
                 "photos": SEE,
                 "departments": KEEP,
                 "fleet": SEE,
+                "drivers": SEE,
                 "positions": SEE,
                 "patrols": KEEP,
             },
@@ -387,11 +397,13 @@ ACCESS = Access(
                 "photos": SEE,
                 "departments": SEE,
                 "fleet": SEE,
+                "drivers": SEE,
                 "positions": SEE,
                 "patrols": SEE,
             },
             hears=dict.fromkeys(
-                ("people", "duties", "posts", "incidents", "timelines", "photos", "fleet", "patrols"), Reach.COUNTY
+                ("people", "duties", "posts", "incidents", "timelines", "photos", "fleet", "drivers", "patrols"),
+                Reach.COUNTY,
             ),
         ),
         "administrator": Role(
@@ -405,11 +417,13 @@ ACCESS = Access(
                 "photos": KEEP,
                 "departments": KEEP,
                 "fleet": KEEP,
+                "drivers": KEEP,
                 "positions": SEE,
                 "patrols": KEEP,
             },
             hears=dict.fromkeys(
-                ("people", "duties", "posts", "incidents", "timelines", "photos", "fleet", "patrols"), Reach.COUNTY
+                ("people", "duties", "posts", "incidents", "timelines", "photos", "fleet", "drivers", "patrols"),
+                Reach.COUNTY,
             ),
         ),
         # Nobody's role: what the hub does by itself (signing in, sealing, and what an operator types on its machine).

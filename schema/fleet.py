@@ -40,7 +40,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, OID
 from geo.columns import geometry
 from geo.sql import track
 from schema.areas import Ward
-from schema.changing import REPEATED, id_of, locked, signed_in
+from schema.changing import REPEATED, id_of, locked, seen, signed_in
 from schema.columns import demonstration, key, origin
 from schema.compiler.mapping import column, computed, entity, many, metadata, one, row, rows
 from schema.compiler.moves import moves
@@ -48,6 +48,7 @@ from schema.compiler.nearest import nearest
 from schema.compiler.paging import Connection
 from schema.compiler.writes import Change, stale, write
 from schema.errors import CONSTRAINTS, BadUserInput, Conflict, Forbidden, NotFound
+from schema.people import Person, people
 from schema.scalars import GeoJSON
 
 departments = Table("departments", metadata, key(), Column("name", Text, nullable=False, unique=True))
@@ -80,6 +81,17 @@ device_keys = Table(
     metadata,
     Column("device_id", Uuid, ForeignKey("devices.id", ondelete="restrict"), primary_key=True),
     Column("digest", LargeBinary, nullable=False, unique=True),
+)
+
+
+vehicle_drivers = Table(
+    "vehicle_drivers",
+    metadata,
+    key(),
+    Column("vehicle_id", Uuid, ForeignKey("vehicles.id", ondelete="restrict"), nullable=False),
+    Column("person_id", Uuid, ForeignKey("people.id", ondelete="restrict"), nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("until", DateTime(timezone=True)),
 )
 
 
@@ -267,6 +279,19 @@ class Device:
     vehicle: Vehicle | None = one("The vehicle that it is in.", lambda device, vehicle: vehicle.id == device.vehicle_id)
 
 
+@entity(vehicle_drivers, order=("since",))
+class VehicleDriver:
+    """Somebody who drives a vehicle, or did: a vehicle has one driver at a time, and nobody drives two at once."""
+
+    id: strawberry.ID = column("Key of the driver's time with the vehicle, a UUIDv7.")
+    since: datetime.datetime = column("Since when.")
+    until: datetime.datetime | None = column("Until when; null: still.")
+    person: Person | None = one(
+        "The person, where you may see them.", lambda driver, person: person.id == driver.person_id
+    )
+    vehicle: Vehicle | None = one("The vehicle.", lambda driver, vehicle: vehicle.id == driver.vehicle_id)
+
+
 @entity(quarantined_fixes, order=("received_at",))
 class QuarantinedFix:
     """A fix that cannot be true, kept aside: what a wrong clock or a lost satellite says."""
@@ -304,6 +329,14 @@ class Vehicle:
     )
     devices: Connection[Device] = many(
         "What says where it is.", lambda vehicle, device: device.vehicle_id == vehicle.id
+    )
+    driver: VehicleDriver | None = one(
+        "Who drives it now; null where nobody does, or you may not see it.",
+        lambda vehicle, driver: (driver.vehicle_id == vehicle.id) & driver.until.is_(None),
+    )
+    drivers: Connection[VehicleDriver] = many(
+        "Who drives it and drove it: of a day by `since` and `until`.",
+        lambda vehicle, driver: driver.vehicle_id == vehicle.id,
     )
     positions: Connection[VehiclePosition] = many(
         "Where it was: ask for a period by `recordedAt`.",
@@ -460,6 +493,29 @@ class RevokeDevicePayload:
     device: Device = strawberry.field(description="The device.")
 
 
+@strawberry.input(description="Who takes a vehicle.")
+class AssignDriverInput:
+    vehicle: strawberry.ID = strawberry.field(description="The vehicle.")
+    person: strawberry.ID = strawberry.field(description="Who drives it from now on.")
+    client_mutation_id: str | None = strawberry.field(description=REPEATED, default=None)
+
+
+@strawberry.type(description="The driver.")
+class AssignDriverPayload:
+    driver: VehicleDriver = strawberry.field(description="The driver's time with the vehicle, which has begun.")
+
+
+@strawberry.input(description="Who leaves a vehicle.")
+class RelieveDriverInput:
+    id: strawberry.ID = strawberry.field(description="The driver's time with the vehicle: `vehicle { driver { id } }`.")
+    client_mutation_id: str | None = strawberry.field(description=REPEATED, default=None)
+
+
+@strawberry.type(description="The driver after the change.")
+class RelieveDriverPayload:
+    driver: VehicleDriver = strawberry.field(description="The driver's time with the vehicle, which has ended.")
+
+
 def digest_of(key: str) -> bytes:
     """What is kept of a device's key: 128 bits by chance need no slow digest."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
@@ -547,8 +603,56 @@ async def revoke_device(
     return {"device": key}  # type: ignore[return-value]
 
 
+@write
+async def assign_driver(
+    change: Change, input: Annotated[AssignDriverInput, strawberry.argument(description="The driver.")]
+) -> AssignDriverPayload:
+    """Put somebody at the wheel: who drove it before hands it over, and whatever the person drove before is left."""
+    signed_in(change)
+    vehicle = id_of(input.vehicle, "input.vehicle", "a vehicle")
+    if not await locked(change, vehicles, vehicle, vehicles.c.id):
+        raise NotFound("input.vehicle: there is no such vehicle, or you may not change it")
+    person = await seen(change, people, input.person, "input.person", "a person")
+    at_the_wheel = vehicle_drivers.c.until.is_(None)
+    known = await change.rows(
+        select(vehicle_drivers.c.id).where(
+            at_the_wheel, vehicle_drivers.c.vehicle_id == vehicle, vehicle_drivers.c.person_id == person
+        )
+    )
+    if known:
+        return {"driver": known[0]["id"]}  # type: ignore[return-value]
+    # The clock's time, not the transaction's: whoever waited for another's hand-over began before it.
+    moment = func.clock_timestamp()
+    left = at_the_wheel & ((vehicle_drivers.c.vehicle_id == vehicle) | (vehicle_drivers.c.person_id == person))
+    await change.rows(update(vehicle_drivers).where(left).values(until=moment).returning(vehicle_drivers.c.id))
+    made = await change.rows(
+        insert(vehicle_drivers)
+        .values(vehicle_id=vehicle, person_id=person, since=moment)
+        .returning(vehicle_drivers.c.id)
+    )
+    return {"driver": made[0]["id"]}  # type: ignore[return-value]
+
+
+@write
+async def relieve_driver(
+    change: Change, input: Annotated[RelieveDriverInput, strawberry.argument(description="The driver.")]
+) -> RelieveDriverPayload:
+    """End somebody's time with a vehicle: nobody drives it until another one is assigned."""
+    signed_in(change)
+    key = id_of(input.id, "input.id", "a vehicle's driver")
+    found = await locked(change, vehicle_drivers, key, vehicle_drivers.c.until)
+    if not found:
+        raise NotFound("There is no such driver, or you may not relieve them.")
+    if found[0]["until"] is None:
+        ended = update(vehicle_drivers).where(vehicle_drivers.c.id == key).values(until=func.clock_timestamp())
+        await change.rows(ended.returning(vehicle_drivers.c.id))
+    return {"driver": key}  # type: ignore[return-value]
+
+
 CONSTRAINTS.update(
     {
+        "vehicle_drivers_one_at_the_wheel": (Conflict, "input.vehicle: somebody else was put at its wheel meanwhile"),
+        "vehicle_drivers_one_vehicle": (Conflict, "input.person: they were given another vehicle meanwhile"),
         "vehicles_plate_key": (Conflict, "input.plate: there is a vehicle with this plate"),
         "vehicles_plate_form": (
             BadUserInput,
@@ -560,5 +664,5 @@ CONSTRAINTS.update(
 )
 
 ROOTS = (vehicles_, vehicle, nearest_vehicles, departments_, quarantined_fixes_)
-MUTATIONS = (add_vehicle, change_vehicle_status, register_device, revoke_device)
+MUTATIONS = (add_vehicle, change_vehicle_status, register_device, revoke_device, assign_driver, relieve_driver)
 SUBSCRIPTIONS = (vehicle_moved,)

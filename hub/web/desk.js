@@ -9,10 +9,11 @@ import { count } from "./figures.js";
 import { startFleet } from "./fleet.js";
 import { startIncidentCard } from "./incident-card.js";
 import { inWords, startIncidentList, whereabouts } from "./incident-list.js";
-import { CHANGES, openIncidents, pastIncidents } from "./incidents.js";
+import { CHANGES, howManyOpen, openIncidents, pastIncidents, referenceOf } from "./incidents.js";
 import { startLive } from "./live.js";
 import { mark } from "./mark.js";
 import { startReport } from "./report.js";
+import { REFRESH_MS } from "./tiled.js";
 import { hour } from "./times.js";
 import { isOver, SEVERITIES, word } from "./vocabulary.js";
 
@@ -39,6 +40,8 @@ export function startDesk({ county, person, sheet, map, onOpen, onVehicle, onSev
   /** @type {Incident[]} */
   let shown = [];
   let pastAsked = false;
+  /** How many are open beyond those that are listed: the map draws tiles then. */
+  let unlisted = 0;
   /** What one sees oneself: how many incidents, in how many milliseconds. @type {{ count: number, milliseconds: number } | null} */
   let own = null;
   /** @type {string | null} */
@@ -149,9 +152,11 @@ export function startDesk({ county, person, sheet, map, onOpen, onVehicle, onSev
       payload: () => (looksAs() ? { seeAs: looksAs() } : {}),
       async load() {
         const as = looksAs();
-        const { incidents, cursor, milliseconds } = await openIncidents();
+        const found = await openIncidents();
+        const { incidents, cursor, milliseconds } = found;
         if (as !== looksAs()) throw new Error("Somebody else’s view was asked for meanwhile.");
         const past = pastAsked ? await pastIncidents() : [];
+        unlisted = found.unlisted;
         board.replace([...incidents, ...past]);
         if (!as) own = { count: incidents.length, milliseconds };
         else sayEyes(incidents.length, milliseconds);
@@ -169,13 +174,25 @@ export function startDesk({ county, person, sheet, map, onOpen, onVehicle, onSev
   }
 
   function draw() {
-    shown = list.draw(board.all());
+    shown = list.draw(board.all(), unlisted);
     map()?.incidents(shown);
-    const open = board.all().filter(({ status }) => !isOver(status)).length;
+    // Filters look among those that are listed, and say so; tiles hold all that are open.
+    map()?.tiled("incidents", unlisted > 0 && list.everyday);
+    const open = board.all().filter(({ status }) => !isOver(status)).length + unlisted;
     part("open-count").textContent = count(open);
     part("units-count").textContent = `${count(open)} open incident${open === 1 ? "" : "s"}`;
     document.body.dataset.incidents = String(board.size);
   }
+
+  setInterval(async () => {
+    map()?.refresh();
+    if (!unlisted || document.hidden) return;
+    const as = looksAs();
+    const all = await howManyOpen().catch(() => null);
+    if (all === null || as !== looksAs()) return;
+    unlisted = Math.max(all - board.all().filter(({ status }) => !isOver(status)).length, 0);
+    draw();
+  }, REFRESH_MS);
 
   async function askPast() {
     pastAsked = true;
@@ -373,15 +390,22 @@ export function startDesk({ county, person, sheet, map, onOpen, onVehicle, onSev
     },
     /** Several on one spot. @param {string[]} ids */
     choose(ids) {
+      const [id] = ids;
+      if (ids.length === 1 && !board.get(id)) {
+        // Drawn from a tile, and not listed: the hub knows what it is called.
+        referenceOf(id).then((reference) => reference && onOpen(reference, { focus: false, travel: false })).catch((error) => say(error instanceof Error ? error.message : ""));
+        return false;
+      }
       const found = ids.map(board.get).filter((incident) => incident !== undefined);
       if (found.length === 1) onOpen(found[0].reference, { focus: false, travel: false });
       else if (found.length) card.choose(found);
       return found.length > 1;
     },
-    /** @param {string} id @returns {[string, string]} */
-    describe(id) {
+    /** @param {string} id @param {any} [told]  what a tile says of it @returns {[string, string]} */
+    describe(id, { kind, severity, status } = {}) {
       const incident = board.get(id);
-      return incident ? [incident.title, `${word(incident.severity)} · ${word(incident.status)} · ${whereabouts(incident)}`] : ["", ""];
+      if (incident) return [incident.title, `${word(incident.severity)} · ${word(incident.status)} · ${whereabouts(incident)}`];
+      return kind ? [word(kind.toUpperCase()), `${word(severity.toUpperCase())} · ${word(status.toUpperCase())}`] : ["", ""];
     },
     /**
      * What is open in a ward, as a way to it in the list.

@@ -7,7 +7,7 @@ import { startLive } from "./live.js";
 import { startVehicleCard } from "./vehicle-card.js";
 import * as layers from "./vehicle-layers.js";
 import { startPatrols } from "./patrols.js";
-import { called, fleet, isStale, KINDS, MOVES, SEES_FLEET, STATUSES, today } from "./vehicles.js";
+import { called, fleet, isStale, KINDS, MOVES, SEES_FLEET, STATUSES, today, vehicleOf } from "./vehicles.js";
 import { ago } from "./times.js";
 import { word } from "./vocabulary.js";
 
@@ -37,6 +37,8 @@ export function startFleet({ county, person, sheet, map, onOpen, onSeveral, onUn
   /** @type {Map<string, Placed>} */
   const held = new Map();
   let read = false;
+  /** Whether there are more than are listed: the map draws tiles then, unless a filter looks among these. */
+  let more = false;
   const filter = { shown: true, status: "", kind: "" };
   /** The plate of what is open. @type {string | null} */
   let open = null;
@@ -72,13 +74,18 @@ export function startFleet({ county, person, sheet, map, onOpen, onSeveral, onUn
     layers: (look) => [...patrols.layers(look), ...layers.layers(look)],
     drawn: layers.drawn,
     clickable: layers.CLICKABLE,
-    /** @param {string} id @returns {[string, string]} */
-    describe(id) {
+    /** @param {string} id @param {any} told  what the map's feature says of it @returns {[string, string]} */
+    describe(id, { plate, kind, status }) {
       const vehicle = held.get(id);
-      return vehicle?.at ? [called(vehicle), `${word(vehicle.kind)} · ${word(vehicle.status)} · ${ago(vehicle.at.recordedAt)}`] : ["", ""];
+      if (vehicle?.at) return [called(vehicle), `${word(vehicle.kind)} · ${word(vehicle.status)} · ${ago(vehicle.at.recordedAt)}`];
+      return plate ? [plate, `${word(kind.toUpperCase())} · ${word(status.toUpperCase())}`] : ["", ""];
     },
     /** @param {string[]} ids @param {string[]} incidents */
     onChoose(ids, incidents) {
+      if (ids.length === 1 && !held.has(ids[0])) {
+        vehicleOf({ id: ids[0] }).then((vehicle) => vehicle && onOpen(vehicle.plate, { focus: false, travel: false })).catch(() => {});
+        return;
+      }
       const found = ids.map((id) => held.get(id)).filter((vehicle) => vehicle !== undefined);
       if (found.length === 1 && !incidents.length) onOpen(found[0].plate, { focus: false, travel: false });
       else if (found.length) onSeveral(found, incidents);
@@ -91,6 +98,8 @@ export function startFleet({ county, person, sheet, map, onOpen, onSeveral, onUn
   };
 
   const patrols = startPatrols({
+    onOpen: (plate) => onOpen(plate, { focus: true, travel: true }),
+    onFit: (route) => map()?.fit(route),
     onRead() {
       for (const [name, data] of Object.entries(patrols.data())) map()?.data(name, data);
       stage.dataset.patrols = String(patrols.many());
@@ -118,13 +127,16 @@ export function startFleet({ county, person, sheet, map, onOpen, onSeveral, onUn
     asked = false;
     lastDrawn = performance.now();
     const own = chosen();
+    const asTiles = more && filter.shown && !filter.status && !filter.kind;
+    map()?.tiled("vehicles", asTiles);
     // What is open stays to be seen, whatever the filter says.
-    visible = [...held.values()].filter((vehicle) => fits(vehicle) || (vehicle === own && vehicle.at));
+    visible = [...held.values()].filter((vehicle) => (fits(vehicle) && !asTiles) || (vehicle === own && vehicle.at));
     map()?.data("vehicles", layers.features(visible, own?.id ?? null));
     stage.dataset.vehicles = String(visible.length);
     drawPanel();
     if (!open) return;
-    card.draw(own, read, own && patrols.of(own.id));
+    if (!own && read && more && asking !== open) askOpen();
+    card.draw(own, read && !(more && asking === open), own && patrols.of(own.id));
     const point = own?.at?.location.coordinates ?? null;
     map()?.ring(point);
     if (!own || !point) return;
@@ -153,6 +165,19 @@ export function startFleet({ county, person, sheet, map, onOpen, onSeveral, onUn
     map()?.centre(point);
   }
 
+  /** The plate that is asked for just now, or was and is not there. @type {string | null} */
+  let asking = null;
+  /** What is open, and not among those that are listed. */
+  async function askOpen() {
+    const plate = /** @type {string} */ (open);
+    asking = plate;
+    const vehicle = await vehicleOf({ plate }).catch(() => null);
+    if (vehicle) held.set(vehicle.id, vehicle);
+    else if (open === plate) card.draw(null, true);
+    if (vehicle) asking = null;
+    soon();
+  }
+
   async function askTrack() {
     const own = chosen();
     if (!own) return;
@@ -160,8 +185,10 @@ export function startFleet({ county, person, sheet, map, onOpen, onSeveral, onUn
     trail = { of: own.id, line: trail.of === own.id ? trail.line : [], since: [], zoom, asking: true };
     const mine = trail;
     try {
-      const line = await today(own.id, zoom);
+      const { line, driver } = await today(own.id, zoom);
       if (trail !== mine) return;
+      card.driven(driver);
+      soon();
       Object.assign(trail, { line, asking: false });
       map()?.data("vehicle-track", track());
       stage.dataset.track = String(line.length);
@@ -180,7 +207,7 @@ export function startFleet({ county, person, sheet, map, onOpen, onSeveral, onUn
 
   async function load() {
     const as = looksAs();
-    const found = await fleet();
+    const { found, ...rest } = await fleet();
     if (as !== looksAs()) throw new Error("Somebody else’s view was asked for meanwhile.");
     const listed = new Set(found.map(({ id }) => id));
     for (const id of held.keys()) if (!listed.has(id)) held.delete(id);
@@ -189,6 +216,7 @@ export function startFleet({ county, person, sheet, map, onOpen, onSeveral, onUn
       // A move may have been told while the list was on its way.
       held.set(vehicle.id, newer(before, vehicle) ? vehicle : { ...vehicle, at: before?.at ?? null });
     }
+    more = rest.more;
     read = true;
     soon();
     // Positions have cursors of their own, which no list tells: the line begins now, and reads the list once more then.
@@ -202,7 +230,8 @@ export function startFleet({ county, person, sheet, map, onOpen, onSeveral, onUn
     const after = { ...vehicle, at };
     // Late fixes come in too, and doubtful ones: neither moves a vehicle.
     const moves = !doubts.length && newer(before, after);
-    if (!moves && !before) return;
+    // Where there are more than are listed, what is not stays on its tile.
+    if (!before && (!moves || more)) return;
     held.set(vehicle.id, moves ? after : { ...vehicle, at: before?.at ?? null });
     if (moves && trail.of === vehicle.id) trail.since.push(at.location.coordinates);
   }
@@ -212,6 +241,7 @@ export function startFleet({ county, person, sheet, map, onOpen, onSeveral, onUn
     const sees = as ? SEES_FLEET.includes(as.split("@")[0].toUpperCase()) : person.roles.some((role) => SEES_FLEET.includes(role));
     panel.hidden = !sees;
     onState(null);
+    patrols.asks(sees);
     if (!sees) {
       // Nothing comes: a card that waits for it says so.
       read = true;
@@ -281,11 +311,11 @@ export function startFleet({ county, person, sheet, map, onOpen, onSeveral, onUn
       ),
     )
   );
-  part("report").after(panel);
+  part("report").after(el("div", { class: "panels" }, panel, patrols.panel));
 
   function drawPanel() {
     const placed = [...held.values()].filter(({ at }) => at);
-    const said = !filter.shown ? "Vehicles hidden" : visible.length === placed.length ? `Vehicles ${count(placed.length)}` : `Vehicles ${count(visible.length)} of ${count(placed.length)}`;
+    const said = !filter.shown ? "Vehicles hidden" : more ? `Vehicles over ${count(held.size)}` : visible.length === placed.length ? `Vehicles ${count(placed.length)}` : `Vehicles ${count(visible.length)} of ${count(placed.length)}`;
     if (sum.textContent !== said) sum.textContent = said;
     const old = visible.filter(isStale).length;
     panel.title = old ? `${count(old)} not heard of for 15 minutes` : "";

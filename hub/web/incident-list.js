@@ -73,8 +73,9 @@ export function startIncidentList(container, county, { onChoose, onFilter }) {
   );
   const list = el("ul", { class: "incident-rows", "aria-label": "Incidents" });
   const none = el("p", { class: "no-incidents" });
+  const beyond = el("p", { class: "no-incidents", role: "status" });
   const more = el("button", { type: "button", class: "button-plain show-more", onClick: () => { limit += AT_ONCE; draw(); } });
-  container.replaceChildren(filters, none, list, more);
+  container.replaceChildren(filters, none, beyond, list, more);
   container.addEventListener("keydown", step);
   sayFilter();
 
@@ -199,10 +200,13 @@ export function startIncidentList(container, county, { onChoose, onFilter }) {
     /**
      * Draws of these what the filter lets through.
      * @param {Incident[]} all
+     * @param {number} unlisted  how many more are open
      * @returns {Incident[]} what it lets through, in the list's order
      */
-    draw(all) {
+    draw(all, unlisted) {
       shown = all.filter(fits).sort(order);
+      const words = unlisted ? `${count(unlisted)} more are open, reported before these. ${reset.hidden ? "The map shows them all." : "This filter looks among the newest, here and on the map."}` : "";
+      if (beyond.textContent !== words) beyond.textContent = words;
       draw();
       return shown;
     },
@@ -219,6 +223,10 @@ export function startIncidentList(container, county, { onChoose, onFilter }) {
         row?.classList.add("glow");
         setTimeout(() => row?.classList.remove("glow"), 4000);
       }
+    },
+    /** Whether all that is open is let through. */
+    get everyday() {
+      return reset.hidden;
     },
     get past() {
       return filter.status === "" || isOver(filter.status);

@@ -1,6 +1,7 @@
 // What the page asks and tells the hub about incidents.
 
 import { ask, HubError, ours, parsed, refuse } from "./api.js";
+import { MOST_LISTED } from "./tiled.js";
 
 /**
  * @typedef {{ type: "Point", coordinates: [number, number] }} Where
@@ -39,9 +40,13 @@ export const CHANGES = `subscription Changes($after: String) {
   incidentChanged(after: $after) { cursor change id at incident { ${INCIDENT} } }
 }`;
 
+/** How many are open that one may see. @returns {Promise<number>} */
+export const howManyOpen = async () => (await ask(`{ incidents(where: { status: { notIn: [CLOSED, REJECTED] } }, first: 0) { totalCount } }`)).incidents.totalCount;
+
 /**
- * All incidents that are open, and the cursor of the journal as the first of them were read.
- * @returns {Promise<{ incidents: Incident[], cursor: string | null, milliseconds: number }>}
+ * The incidents that are open, the newest where there are more than are listed, and the cursor of the journal as the
+ * first of them were read. `unlisted`: how many more there are.
+ * @returns {Promise<{ incidents: Incident[], cursor: string | null, milliseconds: number, unlisted: number }>}
  */
 export async function openIncidents() {
   const begun = performance.now();
@@ -49,12 +54,13 @@ export async function openIncidents() {
   const milliseconds = performance.now() - begun;
   const found = [...first.incidents.nodes];
   let page = first.incidents.pageInfo;
-  while (page.hasNextPage) {
+  while (page.hasNextPage && found.length < MOST_LISTED) {
     const next = await ask(OPEN, { first: PAGE, after: page.endCursor });
     found.push(...next.incidents.nodes);
     page = next.incidents.pageInfo;
   }
-  return { incidents: found, cursor: first.liveCursor, milliseconds };
+  const unlisted = page.hasNextPage ? Math.max((await howManyOpen()) - found.length, 1) : 0;
+  return { incidents: found, cursor: first.liveCursor, milliseconds, unlisted };
 }
 
 /**
@@ -69,6 +75,9 @@ export const pastIncidents = async () => (await ask(OVER, { first: PAGE })).inci
  * @returns {Promise<Details | null>}
  */
 export const incident = async (reference) => (await ask(`query Incident($reference: String!) { incident(reference: $reference) { ${DETAILS} } }`, { reference })).incident;
+
+/** What an incident is called. @param {string} id @returns {Promise<string | null>} */
+export const referenceOf = async (id) => (await ask(`query Reference($id: ID!) { incident(id: $id) { reference } }`, { id })).incident?.reference ?? null;
 
 /**
  * @param {string} name

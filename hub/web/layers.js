@@ -1,6 +1,7 @@
 // How the county is drawn: a quiet base in two palettes, over which incidents can be seen.
 
 import { incidentLayers, incidentSource } from "./incident-layers.js";
+import * as tiled from "./tiled.js";
 import { heart } from "./shapes.js";
 
 /** @typedef {import("./wards.js").County} County */
@@ -69,7 +70,7 @@ export function style(county, incidents, dark) {
     version: 8,
     name: "Kisumu County",
     transition: { duration: 0 },
-    sources: { ...sources(county), incidents: incidentSource(incidents) },
+    sources: { ...sources(county), incidents: incidentSource(incidents), ...tiled.sources() },
     layers: [
       { id: "outside", type: "background", paint: { "background-color": colour.outside } },
       { id: "water", type: "fill", source: "areas", filter: are("water"), paint: { "fill-color": colour.water, "fill-antialias": false } },
@@ -179,6 +180,7 @@ export function style(county, incidents, dark) {
         paint: { "text-color": colour.chosen, "text-halo-color": colour.halo, "text-halo-width": 2 },
       },
       ...incidentLayers({ text: colour.text, halo: colour.halo, number: dark ? "#e8ecee" : "#1d2326", font: PLAIN, strong: STRONG }),
+      ...tiled.layers({ text: colour.text, halo: colour.halo, number: dark ? "#e8ecee" : "#1d2326", strong: STRONG }),
     ],
   };
 }

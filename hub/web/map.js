@@ -1,11 +1,14 @@
 // The map itself: MapLibre over the county's own shapes. It asks nothing of anyone but the hub that served it.
 
 import * as maplibre from "./vendor/maplibre-gl-6.17.0/maplibre-gl.mjs";
+import { ours } from "./api.js";
 import { el, icon, part } from "./elements.js";
+import { count } from "./figures.js";
 import { CLICKABLE, drawn, features } from "./incident-layers.js";
 import { look, style } from "./layers.js";
 import { FINE } from "./mark.js";
 import { box } from "./shapes.js";
+import { TILED } from "./tiled.js";
 
 /** @typedef {import("./wards.js").County} County */
 /** @typedef {import("./wards.js").Unit} Unit */
@@ -13,9 +16,10 @@ import { box } from "./shapes.js";
 /** @typedef {import("./incidents.js").Incident} Incident */
 /** @typedef {import("./api.js").Point} Point */
 /** @typedef {import("./address.js").View} View */
+/** @typedef {import("./tiled.js").Tiled} Tiled */
 /**
  * @typedef {{ sources: () => Record<string, any>, layers: (look: ReturnType<typeof look>) => any[], drawn: (name: string, dark: boolean) => ImageData | null,
- *   clickable: string[], describe: (id: string) => [string, string], onChoose: (ids: string[], incidents: string[]) => void,
+ *   clickable: string[], describe: (id: string, properties: any) => [string, string], onChoose: (ids: string[], incidents: string[]) => void,
  *   onDrag: () => void, onZoomed: (zoom: number) => void }} Overlay  what only some see: it brings its own layers
  */
 /** @typedef {{ top: number, right: number, bottom: number, left: number }} Room */
@@ -46,7 +50,7 @@ const PULSE_MS = 6_000;
  * Draws the county.
  * @param {County} county
  * @param {View | null} view  where to stand; the whole county without it
- * @param {{ onWard: (ward: Ward) => void, onPoint: (point: Point) => void, onIncidents: (ids: string[]) => void, describe: (id: string) => [string, string], onMoved: (view: View) => void, onWhole: () => void, room: () => Room }} listeners
+ * @param {{ onWard: (ward: Ward) => void, onPoint: (point: Point) => void, onIncidents: (ids: string[]) => void, describe: (id: string, properties: any) => [string, string], onMoved: (view: View) => void, onWhole: () => void, room: () => Room }} listeners
  */
 export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, onMoved, onWhole, room }) {
   const whole = box(county.boundary, ...county.wards.map((ward) => ward.boundary));
@@ -66,6 +70,8 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
     touchPitch: false,
     renderWorldCopies: false,
     attributionControl: false,
+    // Tiles are asked for by whoever looks, through whosever eyes.
+    transformRequest: (/** @type {string} */ url) => (url.startsWith(`${location.origin}/tiles/`) ? { url, headers: ours(true) } : { url }),
     fadeDuration: still.matches ? 0 : 120,
     locale: { "Map.Title": "Map of the wards. Arrow keys move it, plus and minus zoom, Enter opens the ward in the middle." },
   });
@@ -77,6 +83,13 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
 
   // What a source holds, for tests: the map draws on a canvas, where nobody can read it.
   /** @type {any} */ (container).held = async (/** @type {string} */ name) => /** @type {maplibre.GeoJSONSource | undefined} */ (map.getSource(name))?.getData();
+
+  // And what layers show, once everything is drawn.
+  /** @type {any} */ (container).seen = (/** @type {string[]} */ layers) =>
+    new Promise((resolve) => {
+      map.once("idle", () => resolve(map.queryRenderedFeatures({ layers }).map(({ properties }) => properties)));
+      map.triggerRepaint();
+    });
 
   let styled = false;
   dark.addEventListener("change", () => {
@@ -91,6 +104,7 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
     // What came while the style was being made.
     if (incidents.length) redraw();
     lay();
+    for (const name of /** @type {Tiled[]} */ (Object.keys(TILED))) show(name);
   });
   // Marks are drawn when one is needed first: of the forty there are, a night shows ten.
   map.setMissingStyleImageResolver(async (/** @type {string} */ id) => {
@@ -104,6 +118,15 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
     if (!over) return;
     for (const [name, source] of Object.entries(over.sources())) map.addSource(name, source);
     for (const layer of over.layers(look(dark.matches))) map.addLayer(layer, "incident-names");
+  }
+  /** What comes as tiles just now, in place of what the page draws itself. @type {Set<Tiled>} */
+  const tiled = new Set();
+  /** @param {Tiled} name */
+  function show(name) {
+    if (!styled) return;
+    const drawnHere = name === "incidents" ? [...CLICKABLE, "incident-names"] : [];
+    for (const layer of TILED[name]) map.setLayoutProperty(layer, "visibility", tiled.has(name) ? "visible" : "none");
+    for (const layer of drawnHere) map.setLayoutProperty(layer, "visibility", tiled.has(name) ? "none" : "visible");
   }
   map.on("dragstart", () => over?.onDrag());
   map.on("zoomend", () => over?.onZoomed(map.getZoom()));
@@ -121,14 +144,24 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
    * @param {maplibre.Point} at @param {number} reach
    */
   const marksUnder = ({ x, y }, reach) =>
-    styled && incidents.length ? map.queryRenderedFeatures([[x - reach, y - reach], [x + reach, y + reach]], { layers: CLICKABLE }) : [];
+    styled && (incidents.length || tiled.has("incidents"))
+      ? map.queryRenderedFeatures([[x - reach, y - reach], [x + reach, y + reach]], { layers: [...CLICKABLE, ...TILED.incidents] })
+      : [];
 
   /** What else lies there, such as vehicles. @param {maplibre.Point} at @param {number} reach */
   const othersUnder = ({ x, y }, reach) =>
-    styled && over && map.getLayer(over.clickable[0]) ? map.queryRenderedFeatures([[x - reach, y - reach], [x + reach, y + reach]], { layers: over.clickable }) : [];
+    styled && over && map.getLayer(over.clickable[0]) ? map.queryRenderedFeatures([[x - reach, y - reach], [x + reach, y + reach]], { layers: [...over.clickable, ...TILED.vehicles] }) : [];
+
+  /** A tile tells of many only how many they are: nearer, it tells them apart. @param {maplibre.MapGeoJSONFeature[]} marks */
+  function closer(marks) {
+    const heap = marks.find(({ properties }) => properties.count > 1);
+    if (heap) map.easeTo({ center: /** @type {any} */ (heap.geometry).coordinates, zoom: Math.min(map.getZoom() + 2, 18), duration: duration() });
+    return Boolean(heap);
+  }
 
   /** @param {maplibre.MapGeoJSONFeature[]} marks */
   async function openMarks(marks) {
+    if (closer(marks)) return;
     const disc = marks.find(({ properties }) => properties.cluster);
     if (!disc) {
       onIncidents([...new Set(marks.map(({ properties }) => properties.id))]);
@@ -158,7 +191,9 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
   const answer = (at, where, reach) => {
     if (placed) return placed([where.lng, where.lat]);
     const marks = marksUnder(at, reach);
-    const others = [...new Set(othersUnder(at, reach).map(({ properties }) => properties.id))];
+    const beside = othersUnder(at, reach);
+    const others = [...new Set(beside.map(({ properties }) => properties.id))];
+    if (!marks.length && closer(beside)) return;
     // Whoever came to an incident stands on it: both are offered. A disc that counts is taken apart first.
     if (others.length && !marks.some(({ properties }) => properties.cluster)) return over?.onChoose(others, [...new Set(marks.map(({ properties }) => properties.id))]);
     if (marks.length) return openMarks(marks);
@@ -186,11 +221,13 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
     hint.hidden = !(mark || other || ward);
     if (hint.hidden) return;
     const [name, more] = mark
-      ? mark.properties.cluster
-        ? [`${mark.properties.point_count} incidents`, "Click to see them apart"]
-        : describe(mark.properties.id)
+      ? mark.properties.cluster || mark.properties.count > 1
+        ? [`${count(mark.properties.point_count ?? mark.properties.count)} incidents`, "Click to see them apart"]
+        : describe(mark.properties.id, mark.properties)
       : other
-      ? /** @type {Overlay} */ (over).describe(other.properties.id)
+      ? other.properties.count > 1
+        ? [`${count(other.properties.count)} vehicles`, "Click to see them apart"]
+        : /** @type {Overlay} */ (over).describe(other.properties.id, other.properties)
       : [/** @type {Ward} */ (ward).name, /** @type {Ward} */ (ward).subCounty.name];
     hint.replaceChildren(el("strong", {}, name), el("span", {}, more));
     const onRight = point.x > container.clientWidth - 200;
@@ -297,19 +334,24 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
       const source = styled && over ? /** @type {maplibre.GeoJSONSource | undefined} */ (map.getSource(name)) : null;
       source?.setData(data);
     },
+    /** Draws the hub's tiles of these, or no longer. @param {Tiled} name @param {boolean} is */
+    tiled(name, is) {
+      if (tiled.has(name) === is) return;
+      if (is) tiled.add(name);
+      else tiled.delete(name);
+      container.dataset.tiled = [...tiled].sort().join(" ");
+      show(name);
+    },
+    /** Asks for the tiles that are drawn once more. */
+    refresh() {
+      for (const name of tiled) if (styled) map.refreshTiles(`${name}-tiled`);
+    },
     zoom: () => map.getZoom(),
     /** Brings a point into the middle of what is not covered. @param {Point} at */
     centre(at) {
       const { top, right, bottom, left } = room();
       map.easeTo({ center: at, offset: [(left - right) / 2, (top - bottom) / 2], duration: duration() });
     },
-    /** @returns {Promise<number>} how many incidents stand on the screen, once everything is drawn */
-    marks: () =>
-      new Promise((resolve) => {
-        const count = () => resolve(map.queryRenderedFeatures({ layers: CLICKABLE }).reduce((sum, { properties }) => sum + (properties.point_count ?? 1), 0));
-        map.once("idle", count);
-        map.triggerRepaint();
-      }),
     /** @param {Unit} unit */
     show(unit) {
       const [west, south, east, north] = box(unit.boundary);
@@ -340,6 +382,10 @@ export function drawMap(county, view, { onWard, onPoint, onIncidents, describe, 
     aside() {
       const { top, right, bottom, left } = room();
       map.easeTo({ center: map.getCenter(), offset: [(left - right) / 2, (top - bottom) / 2], duration: duration() });
+    },
+    /** Brings a line into sight. @param {any} geometry */
+    fit(geometry) {
+      map.fitBounds(box(geometry), { padding: room(), maxZoom: 15, duration: duration() });
     },
     whole() {
       map.fitBounds(whole, { padding: room(), duration: duration() });

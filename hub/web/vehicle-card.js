@@ -16,7 +16,7 @@ import { word } from "./vocabulary.js";
  *   onOpen: (plate: string) => void, onFollow: (is: boolean) => void }} from
  */
 export function startVehicleCard({ county, sheet, onUnit, onOpen, onFollow }) {
-  /** @type {{ drawn: number, facts: HTMLElement, actions: HTMLElement, follow: HTMLElement, note: HTMLElement, said: string } | null} */
+  /** @type {{ drawn: number, facts: HTMLElement, actions: HTMLElement, follow: HTMLElement, note: HTMLElement, said: string, driver: string | null } | null} */
   let open = null;
   let following = false;
 
@@ -39,7 +39,7 @@ export function startVehicleCard({ county, sheet, onUnit, onOpen, onFollow }) {
     actions.hidden = true;
     const drawn = sheet.draw(plate, plate, facts, actions, note);
     sheet.element.classList.add("card-vehicle");
-    open = { drawn, facts, actions, follow, note, said: "" };
+    open = { drawn, facts, actions, follow, note, said: "", driver: null };
   }
 
   /**
@@ -55,7 +55,7 @@ export function startVehicleCard({ county, sheet, onUnit, onOpen, onFollow }) {
       return;
     }
     // Drawn anew only where something changed: whoever stands in it with the keyboard keeps the place.
-    const said = JSON.stringify([vehicle, isStale(vehicle), patrol]);
+    const said = JSON.stringify([vehicle, isStale(vehicle), patrol, open.driver]);
     if (said === open.said) return;
     open.said = said;
     const heading = sheet.element.querySelector("#card-name");
@@ -80,6 +80,8 @@ export function startVehicleCard({ county, sheet, onUnit, onOpen, onFollow }) {
         fact("Plate", vehicle.plate),
         fact("Call sign", vehicle.callSign ?? "None"),
         fact("Department", vehicle.department?.name ?? "None"),
+        // Nobody, or nobody that one may know of: the hub tells both alike.
+        open.driver && fact("Driver", open.driver),
         at && fact("Speed", at.speedKmh === null ? "Not said" : `${Math.round(at.speedKmh)} km/h`),
         at && fact("Heading", at.heading === null ? "Not said" : `${inWords(at.heading)} (${Math.round(at.heading)}°)`),
         at && fact("Battery", at.battery === null ? "Not said" : `${Math.round(at.battery * 100)} %`),
@@ -114,6 +116,10 @@ export function startVehicleCard({ county, sheet, onUnit, onOpen, onFollow }) {
     show,
     draw,
     follows,
+    /** Who drives it, for those who may know; drawn with what comes next. @param {string | null} name */
+    driven(name) {
+      if (open) open.driver = name;
+    },
     /** @param {string} words */
     tracked(words) {
       if (open) open.note.textContent = words;

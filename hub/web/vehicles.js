@@ -1,6 +1,7 @@
 // What the page asks the hub about vehicles, and the words for what it answers.
 
 import { ask } from "./api.js";
+import { MOST_LISTED } from "./tiled.js";
 import { now } from "./times.js";
 
 /**
@@ -39,8 +40,8 @@ export const MOVES = `subscription Moves($after: String) {
 }`;
 
 /**
- * All vehicles that one may see; one that never said where it is too.
- * @returns {Promise<Placed[]>}
+ * The vehicles that one may see, those that never said where they are too; `more` where there are more than are listed.
+ * @returns {Promise<{ found: Placed[], more: boolean }>}
  */
 export async function fleet() {
   /** @type {Placed[]} */
@@ -51,8 +52,8 @@ export async function fleet() {
     const { vehicles } = /** @type {any} */ (await ask(FLEET, { first: PAGE, after }));
     for (const { latestPosition, ...vehicle } of vehicles.nodes) found.push({ ...vehicle, at: latestPosition });
     after = vehicles.pageInfo.hasNextPage ? vehicles.pageInfo.endCursor : null;
-  } while (after);
-  return found;
+  } while (after && found.length < MOST_LISTED);
+  return { found, more: Boolean(after) };
 }
 
 const DAY = 24 * 3600_000;
@@ -60,22 +61,34 @@ const DAY = 24 * 3600_000;
 const EAST = 3 * 3600_000;
 
 /**
- * Where a vehicle drove since midnight in Kenya, as fine as a zoom can show.
+ * A vehicle that is drawn, or called in the address, and not listed.
+ * @param {{ id: string } | { plate: string }} given
+ * @returns {Promise<Placed | null>}
+ */
+export async function vehicleOf(given) {
+  const { vehicle } = await ask(`query Vehicle($id: ID, $plate: String) { vehicle(id: $id, plate: $plate) { ${VEHICLE} latestPosition { ${POSITION} } } }`, given);
+  if (!vehicle) return null;
+  const { latestPosition, ...rest } = vehicle;
+  return { ...rest, at: latestPosition };
+}
+
+/**
+ * Where a vehicle drove since midnight in Kenya, as fine as a zoom can show, and who drives it.
  * @param {string} id
  * @param {number} zoom
- * @returns {Promise<[number, number][]>}
+ * @returns {Promise<{ line: [number, number][], driver: string | null }>}
  */
 export async function today(id, zoom) {
   const present = now();
   const midnight = Math.floor((present + EAST) / DAY) * DAY - EAST;
-  const { vehicle } = await ask(`query Track($id: ID!, $from: DateTime!, $to: DateTime!, $zoom: Float!) { vehicle(id: $id) { track(from: $from, to: $to, zoom: $zoom) } }`, {
+  const { vehicle } = await ask(`query Track($id: ID!, $from: DateTime!, $to: DateTime!, $zoom: Float!) { vehicle(id: $id) { track(from: $from, to: $to, zoom: $zoom) driver { person { displayName } } } }`, {
     id,
     from: new Date(midnight).toISOString(),
     // A device's clock may be a little ahead.
     to: new Date(present + 5 * 60_000).toISOString(),
     zoom,
   });
-  return vehicle?.track?.coordinates ?? [];
+  return { line: vehicle?.track?.coordinates ?? [], driver: vehicle?.driver?.person?.displayName ?? null };
 }
 
 /** What it is called: on the radio, or by its plate. @param {Vehicle} vehicle */

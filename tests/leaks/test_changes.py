@@ -33,6 +33,7 @@ CHANGES: dict[str, tuple[str, Callable[[str], dict[str, Any]]]] = {
     "editIncident": ("incidents", lambda id: {"id": id, "expectedVersion": 1, "title": "Tried"}),
     "noteOnIncident": ("incidents", lambda id: {"id": id, "note": "Tried"}),
     "changeVehicleStatus": ("vehicles", lambda id: {"id": id, "status": "ASSIGNED"}),
+    "relieveDriver": ("vehicle_drivers", lambda id: {"id": id}),
     "revokeDevice": ("devices", lambda id: {"id": id}),
     "changePatrolStatus": ("patrols", lambda id: {"id": id, "status": "CANCELLED"}),
 }
@@ -50,7 +51,7 @@ ADDITIONS: dict[str, Callable[[int], dict[str, Any]]] = {
 
 ABOUT_ONESELF = {"signIn", "signOut"}
 
-FLEETS = {"addVehicle", "registerDevice", "addUnit", "addBeat", "planPatrol"}
+FLEETS = {"addVehicle", "assignDriver", "registerDevice", "addUnit", "addBeat", "planPatrol"}
 """Additions for those who keep the fleet or patrols: tried apart, because not everybody who is signed in may."""
 
 Ask = Callable[..., Any]
@@ -106,6 +107,22 @@ async def test_only_who_keeps_the_fleet_adds_to_it(writers: Writers) -> None:
             assert len(after.rows["devices"]) == len(before.rows["devices"]) + 1
             self_contained(after, caller, "addVehicle", added)
             self_contained(after, caller, "registerDevice", made)
+        else:
+            assert after.rows == before.rows, caller.name
+
+
+async def test_only_who_keeps_drivers_puts_somebody_at_the_wheel(writers: Writers) -> None:
+    facts = writers.facts()
+    vehicles, people = (sorted(facts.rows[table]) for table in ("vehicles", "people"))
+    for number, caller in enumerate(PRESENT):
+        before = writers.facts()
+        keeps = bool(before.seen(caller, "vehicle_drivers", "write"))
+        given = {"vehicle": vehicles[number % len(vehicles)], "person": people[number % len(people)]}
+        answer = await writers.tries(caller, "assignDriver", **given)
+        assert (answer.status_code == 200) is keeps, (caller.name, answer.text)
+        after = writers.facts()
+        if keeps:
+            self_contained(after, caller, "assignDriver", answer)
         else:
             assert after.rows == before.rows, caller.name
 

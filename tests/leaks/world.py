@@ -114,7 +114,7 @@ def build(county: County) -> None:
         for number, told in enumerate(TOLD):
             _tell(connection, number, told, ids)
         for number, driven in enumerate(FLEET):
-            _drive(connection, number, *driven)
+            _drive(connection, number, *driven, driver=ids[("otieno", "odera", "wasonga")[number]])
             _patrol(connection, number, driven[0], driven[3], ids["otieno"])
 
 
@@ -164,8 +164,10 @@ def _tell(connection: psycopg.Connection[Any], number: int, told: Told, ids: dic
         )
 
 
-def _drive(connection: Any, number: int, letter: str, kind: str, status: str, place: tuple[float, float]) -> None:
-    """A vehicle of a department of its own, with a device, three positions and a fix that was put aside."""
+def _drive(
+    connection: Any, number: int, letter: str, kind: str, status: str, place: tuple[float, float], *, driver: Any
+) -> None:
+    """A vehicle of a department of its own, with a driver, a device, three positions and a fix that was put aside."""
     (department,) = connection.execute(
         "insert into departments (name) values (%s) returning id", (canary("department", letter),)
     ).fetchone()
@@ -173,6 +175,10 @@ def _drive(connection: Any, number: int, letter: str, kind: str, status: str, pl
         "insert into vehicles (plate, kind, call_sign, status, department_id) values (%s, %s, %s, %s, %s) returning id",
         (f"KZQ 10{number}Q", kind, canary("sign", letter), status, department),
     ).fetchone()
+    connection.execute(
+        "insert into vehicle_drivers (vehicle_id, person_id, since) values (%s, %s, %s)",
+        (vehicle, driver, BEGAN - timedelta(hours=1, microseconds=6_011 * (number + 1))),
+    )
     (device,) = connection.execute(
         "insert into devices (vehicle_id, label) values (%s, %s) returning id", (vehicle, canary("device", letter))
     ).fetchone()
