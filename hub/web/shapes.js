@@ -11,20 +11,24 @@
 const polygons = ({ type, coordinates }) => (type === "Polygon" ? [coordinates] : coordinates);
 
 /**
- * The box around shapes.
+ * @param {any} coordinates  as deep as GeoJSON has them
+ * @returns {Point[]}
+ */
+const points = (coordinates) => (typeof coordinates[0] === "number" ? [coordinates] : coordinates.flatMap(points));
+
+/**
+ * The box around shapes or lines.
  * @param {...Geometry} geometries
  * @returns {Box}
  */
 export function box(...geometries) {
   let [west, south, east, north] = [180, 90, -180, -90];
-  for (const geometry of geometries) {
-    for (const [outer] of polygons(geometry)) {
-      for (const [lon, lat] of outer) {
-        west = Math.min(west, lon);
-        east = Math.max(east, lon);
-        south = Math.min(south, lat);
-        north = Math.max(north, lat);
-      }
+  for (const { coordinates } of geometries) {
+    for (const [lon, lat] of points(coordinates)) {
+      west = Math.min(west, lon);
+      east = Math.max(east, lon);
+      south = Math.min(south, lat);
+      north = Math.max(north, lat);
     }
   }
   return [west, south, east, north];

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import time
@@ -225,5 +226,22 @@ async def test_a_card_says_what_the_patrol_covered_and_the_map_draws_it(demonstr
             card = page.locator(".patrol")
             await expect(card).to_contain_text("On patrol PAT-")
             await expect(card).to_contain_text(re.compile(r"[0-9.]+ km of [0-9.]+ km covered \([1-9][0-9]* %\)"))
+            # And in the list, which can be narrowed, and leads back to the vehicle.
+            await page.locator("#patrols summary").click()
+            row = page.locator(f"[data-patrol='{patrol}']")
+            await expect(row).to_contain_text("DEMO Kisumu to Dunga beach")
+            await expect(row).to_contain_text("% covered")
+            await page.locator("[data-patrols=status]").select_option("CANCELLED")
+            await expect(page.locator("#patrols")).to_contain_text("No patrol fits this filter.")
+            await expect(page.locator("#map")).to_have_attribute("data-patrols", "0")
+            await page.locator("[data-patrols=status]").select_option("UNDER_WAY")
+            await expect(page.locator("#map")).to_have_attribute("data-patrols", "1")
+            await row.locator(".patrol-row").click()
+            await expect(row.locator(".patrol")).to_contain_text("On patrol PAT-")
+            if shots := os.environ.get("VEHICLE_SHOTS"):
+                await page.wait_for_timeout(1200)
+                await page.screenshot(path=Path(shots) / "patrols.png")
+            await row.get_by_text("Open DEMO 010").click()
+            await expect(page.locator("#card-name")).to_be_visible()
         finally:
             await page.close()

@@ -1,15 +1,21 @@
 """Each case is a family of files: the question (`.graphql`, with `# variables: {…}` in its head), the statement that it
-becomes (`.sql`) and the answer over the county as it is shipped (`.json`). `pytest --update` writes the last two; read
+becomes (`.sql`) and the answer over the county as it is shipped (`.json`), or, with `# as: a role` in its head, the
+answer to somebody with that role over the morning in `queries/morning.sql`. `pytest --update` writes the last two; read
 the diff like prose."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+import pytest_asyncio
 from graphql import (
     GraphQLEnumType,
     GraphQLList,
@@ -24,7 +30,7 @@ from graphql import (
 from hub.sql import explain_file
 from schema.api import schema
 from schema.compiler.selection import Request, collected
-from tests.conftest import Hub
+from tests.conftest import County, Hub, make_person, running
 
 QUERIES = Path(__file__).parent.parent / "queries"
 CASES = sorted(QUERIES.glob("*/*.graphql"))
@@ -41,14 +47,39 @@ def variables_of(path: Path) -> dict[str, Any]:
     return {}
 
 
+def role_of(path: Path) -> str | None:
+    for line in path.read_text().splitlines():
+        if line.startswith("# as: "):
+            return line.removeprefix("# as: ").strip()
+    return None
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def morning(copies: Callable[[], AbstractContextManager[County]]) -> AsyncIterator[Hub]:
+    """The hub over a morning's work: the same rows with the same keys each time."""
+    with copies() as county:
+        for role in sorted({role for path in CASES if (role := role_of(path))}):
+            make_person(county, f"the-{role.replace('_', '-')}", role)
+        with psycopg.connect(county.owner_url) as connection:
+            connection.execute("set role hub_owner")
+            connection.execute((QUERIES / "morning.sql").read_text().encode())
+        async with running(county.login_url) as made:
+            yield made
+
+
 @pytest.mark.parametrize("path", CASES, ids=named)
 def test_an_operation_becomes_this_statement(path: Path, request: pytest.FixtureRequest) -> None:
     same(path.with_suffix(".sql"), explain_file(path, variables_of(path)), request)
 
 
 @pytest.mark.parametrize("path", CASES, ids=named)
-async def test_an_operation_has_this_answer(path: Path, hub: Hub, request: pytest.FixtureRequest) -> None:
-    data = await hub.ask(path.read_text(), variables_of(path))
+@pytest.mark.asyncio(loop_scope="session")
+async def test_an_operation_has_this_answer(path: Path, hub: Hub, morning: Hub, request: pytest.FixtureRequest) -> None:
+    if role := role_of(path):
+        token = await morning.token(f"the-{role.replace('_', '-')}")
+        data = await morning.ask(path.read_text(), variables_of(path), token=token)
+    else:
+        data = await hub.ask(path.read_text(), variables_of(path))
     fits(path, data)
     same(path.with_suffix(".json"), written(data) + "\n", request)
 
@@ -116,6 +147,7 @@ def fits(path: Path, data: Any) -> None:
 
 
 SCALARS = {
+    "DateTime": lambda value: datetime.fromisoformat(value).utcoffset() == timedelta(0),
     "ID": lambda value: isinstance(value, str) and len(value) == 36,
     "String": lambda value: isinstance(value, str),
     "Int": lambda value: isinstance(value, int) and not isinstance(value, bool),
