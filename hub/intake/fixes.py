@@ -87,6 +87,8 @@ class Fix:
 
 def number(value: Any, name: str) -> float:
     """A finite number, also as text. Raises Unfit."""
+    if type(value) is float and math.isfinite(value):
+        return value  # what nearly all are
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise Unfit(name, "a number is expected")
     try:

@@ -128,14 +128,18 @@ def from_json(body: bytes) -> tuple[str, Fix | None]:
     )
 
 
+def _no_constant(word: str) -> Any:
+    raise Unfit("body", f"{word} is no JSON: a finite number is expected")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+"""Made once: `json.loads` makes one for each call that says what a constant is, and a batch has thousands of lines."""
+
+
 def strict_json(body: bytes | str) -> Any:
     """JSON without NaN and Infinity, which are none. Raises Unfit."""
-
-    def none(word: str) -> Any:
-        raise Unfit("body", f"{word} is no JSON: a finite number is expected")
-
     try:
-        return json.loads(body, parse_constant=none)
+        return _DECODER.decode(body if isinstance(body, str) else body.decode(json.detect_encoding(body)))
     except (ValueError, RecursionError) as error:
         if isinstance(error, Unfit):
             raise
