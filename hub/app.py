@@ -27,7 +27,7 @@ from hub.intake.taking import Taking
 from hub.intake.weeks import Weeks
 from hub.journal import Sealer
 from hub.live import Live
-from hub.outlets import tiles
+from hub.outlets import exports, tiles
 from hub.photos import door as photos
 from hub.settings import Settings
 from schema.api import schema
@@ -43,6 +43,8 @@ def create_app(settings: Settings) -> Starlette:
     moves = Moves(url, sessions)
     # Connections of their own: whatever else is asked of the hub, what trackers say is stored.
     reserved = Sessions(url, settings.database, size=2)
+    # Whoever takes an export slowly holds a connection: never one that others wait for.
+    exporting = Sessions(url, settings.database, size=2)
     taking = Taking(reserved, settings.intake)
     live = Live(sessions, stream, moves, turns=settings.database.pool_size // 2)
 
@@ -50,6 +52,7 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await sessions.open()
         await reserved.open()
+        await exporting.open()
         chores = [
             asyncio.create_task(Sealer(url).run()),
             asyncio.create_task(stream.run()),
@@ -68,6 +71,7 @@ def create_app(settings: Settings) -> Starlette:
             chore.cancel()
             with suppress(asyncio.CancelledError):
                 await chore
+        await exporting.close()
         await reserved.close()
         await sessions.close()
 
@@ -83,6 +87,7 @@ def create_app(settings: Settings) -> Starlette:
     )
     app.state.settings = settings
     app.state.sessions = sessions
+    app.state.exporting = exporting
     app.state.identity = Identity(sessions, settings.sign_in)
     app.state.stays = Stays(app.state.identity)
     app.state.live = live
@@ -104,6 +109,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
         *photos.routes(),
         *intake.routes(),
         *tiles.routes(),
+        *exports.routes(),
         *demonstration.routes(),
         *pages.routes(settings),
     ]

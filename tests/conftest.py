@@ -248,10 +248,12 @@ async def hub(database: County) -> AsyncIterator[Hub]:
 async def running(login_url: str, settings: Settings | None = None) -> AsyncIterator[Hub]:
     made = Hub(login_url, settings)
     await made.app.state.sessions.open()
+    await made.app.state.exporting.open()
     try:
         yield made
     finally:
         await made.http.aclose()
+        await made.app.state.exporting.close()
         await made.app.state.sessions.close()
 
 

@@ -236,6 +236,20 @@ class Sessions:
             await self._pool.expire_connections()
             return await self._fetch(caller, sql, parameters)
 
+    async def stream(
+        self, caller: Caller, sql: str, parameters: Sequence[Any], at_once: int
+    ) -> AsyncIterator[list[asyncpg.Record]]:
+        """The rows of one statement in one snapshot, so many at a time; at least one list, which may be empty. The
+        connection is held until the last is taken, or the iterator is closed."""
+        async with self.connection(caller) as connection, connection.transaction(readonly=True):
+            cursor = await connection.cursor(sql, *parameters)
+            rows = await cursor.fetch(at_once)
+            yield rows
+            while len(rows) == at_once:
+                rows = await cursor.fetch(at_once)
+                if rows:
+                    yield rows
+
     async def _fetch(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> list[asyncpg.Record]:
         async with self.connection(caller) as connection:
             return await connection.fetch(sql, *parameters)

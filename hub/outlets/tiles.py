@@ -16,17 +16,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import asyncpg
-from graphql import GraphQLError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from geo.shapes import REGION
 from hub.database.session import Sessions
-from hub.graphql import RETRY_SECONDS, as_answer
 from hub.identity import PUBLIC
 from hub.identity.door import visit_of
-from schema.errors import STATUS, BadUserInput, HubError, NotFound
+from hub.outlets.refusing import refusal
+from schema.errors import BadUserInput, HubError, NotFound
 
 MEDIA = "application/vnd.mapbox-vector-tile"
 DEEPEST = 22
@@ -211,7 +210,7 @@ async def tile(request: Request) -> Response:
         caller = PUBLIC if layer.public else (await visit_of(request)).caller
         (row,) = await sessions.fetch(caller, layer.statement, layer.parameters(z, x, y, box))
     except (HubError, asyncpg.PostgresError) as error:
-        return _refusal(error)
+        return refusal(error)
     return _answer(request, layer, row["tile"])
 
 
@@ -280,15 +279,3 @@ def _answer(request: Request, layer: Layer, body: bytes) -> Response:
     if vary:
         headers["vary"] = ", ".join(vary)
     return Response(sent, status, headers)
-
-
-def _refusal(error: HubError | asyncpg.PostgresError) -> Response:
-    """A refusal in the shape of GraphQL's; of what nobody foresaw only a number."""
-    told = as_answer(error if isinstance(error, HubError) else GraphQLError("", original_error=error))
-    status = STATUS[told["extensions"]["code"]]
-    response = JSONResponse({"errors": [told]}, status, {"cache-control": "no-store"})
-    for name, value in getattr(error, "headers", ()):
-        response.headers.append(name, value)
-    if status in (429, 503):
-        response.headers["retry-after"] = str(told["extensions"].get("retryAfter", RETRY_SECONDS))
-    return response

@@ -155,6 +155,13 @@ class Page:
             query = query.where(condition(self.renderer, self.entity, row, self.where, place))
         return query
 
+    def whole(self, query: Select[Any], row: Any) -> Select[Any]:
+        """The list without pages, in its order: other columns of the same rows."""
+        query = self._rows(query, row)
+        for key in self.keys:
+            query = query.order_by(key.of(row).desc() if key.descending else key.of(row).asc())
+        return query
+
     def _beyond(self, row: Any, cursor: Leaf, *, after: bool) -> ColumnElement[bool]:
         """Whether a row comes after (or before) the cursor in the list's order."""
         bound = [

@@ -134,7 +134,7 @@ class Renderer:
             assert selected.field is not None
             answer = self._root(self.mapping.root(selected.field), selected)
             columns.append(func.convert_to(answer, fixed("UTF8"), type_=BYTEA).label(f"r{at}"))
-        return self._finished(select(*columns), tuple(selected.key for selected in roots))
+        return self.finished(select(*columns), tuple(selected.key for selected in roots))
 
     def _root(self, spec: CompiledRoot | None, selected: Selected) -> ColumnElement[str]:
         if isinstance(spec, ValueSpec):
@@ -171,7 +171,7 @@ class Renderer:
         ids = self.parameter(always(IDS), ARRAY(sqltypes.Uuid()), ("ids",))
         named = [answer.label(f"r{at}") for at, answer in enumerate(answers)]
         query = select(row[entity.key].label("id"), fits.label("fits"), *named).select_from(alias)
-        return self._finished(query.where(row[entity.key] == func.any(ids)), tuple(child.key for child in wanted))
+        return self.finished(query.where(row[entity.key] == func.any(ids)), tuple(child.key for child in wanted))
 
     def stored(
         self,
@@ -212,14 +212,15 @@ class Renderer:
             for item in items
         ]
         query = select(func.count().label("count"), *answers).select_from(found)
-        return self._finished(query, tuple(child.key for child in wanted))
+        return self.finished(query, tuple(child.key for child in wanted))
 
     def payload(self, selected: Selected, members: dict[str, Any]) -> Statement:
         pieces = [(child.key, [self._member(selected, child, members)]) for child in selected.children]
         answer = func.convert_to(joined(*pieces_of(pieces)), fixed("UTF8"), type_=BYTEA).label("r0")
-        return self._finished(select(answer), (selected.key,))
+        return self.finished(select(answer), (selected.key,))
 
-    def _finished(self, query: Any, keys: tuple[str, ...]) -> Statement:
+    def finished(self, query: Any, keys: tuple[str, ...]) -> Statement:
+        """The statement with a reading for each of its parameters."""
         compiled = query.compile(dialect=asyncpg_dialect())
         constants = compiled.params  # values that a domain's own expressions hold
         reads = tuple(self._reads.get(name) or always(constants[name]) for name in compiled.positiontup or ())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from graphql import get_introspection_query
 from starlette.routing import Mount, Route
 
+from schema.layers import LAYERS
 from tests.leaks.callers import CALLERS
 from tests.leaks.conftest import World, opened
 from tests.leaks.questions import NOBODYS, SDL, reads
@@ -38,6 +39,7 @@ DOORS = {
     "/photos/{id}/thumbnail": "below",
     "/incidents/{id}/photos": "below",
     "/tiles/{layer}/{z}/{x}/{y}.mvt": "below",
+    "/export/{layer}.{format}": "below",
     "/demonstration": "below: it says that there is none; tests/hub/test_demonstration.py",
     "/demonstration/sign-in": "tests/hub/test_demonstration.py: where the county works nobody gets in by it",
 }
@@ -176,6 +178,25 @@ async def test_tiles_of_wards_are_the_same_for_everybody(world: World) -> None:
 def _tile(z: int, longitude: float, latitude: float) -> str:
     down = (1 - math.asinh(math.tan(math.radians(latitude))) / math.pi) / 2
     return f"{z}/{int((longitude + 180) / 360 * 2**z)}/{int(down * 2**z)}"
+
+
+async def test_exports_hold_exactly_what_their_reader_sees(world: World) -> None:
+    tables = {"incidents": "incidents", "vehicles": "vehicles", "positions": "positions", "patrols": "patrols"}
+    facts = world.facts
+    async with opened(world.county) as hub:
+        for caller in CALLERS:
+            for layer in LAYERS:
+                answer = await hub.http.get(f"/export/{layer}.csv", headers=world.headers(caller))
+                if caller.gone:
+                    assert answer.status_code == 401
+                assert leaked(facts, caller, answer, "") == [], (caller.name, layer)
+                if caller.gone:
+                    continue
+                answer = await hub.http.get(f"/export/{layer}.geojson", headers=world.headers(caller))
+                assert leaked(facts, caller, answer, "") == [], (caller.name, layer)
+                found = {feature["properties"]["id"] for feature in answer.json()["features"]}
+                if layer in tables:
+                    assert found == facts.seen(caller, tables[layer]), (caller.name, layer)
 
 
 async def test_the_schema_holds_no_secret(world: World) -> None:
