@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.metadata import version
 from time import monotonic
 
 from starlette.requests import Request
@@ -54,7 +55,7 @@ class Readiness:
 
 async def live(_: Request) -> Response:
     """GET /health/live: the process answers; the database is not asked."""
-    return JSONResponse({"status": "live"}, headers={"cache-control": "no-store"})
+    return JSONResponse({"status": "live", "version": version("kisumu-hub")}, headers={"cache-control": "no-store"})
 
 
 async def ready(request: Request) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import psycopg
 
 from tests.conftest import County, Hub, running
@@ -9,7 +11,7 @@ from tests.conftest import County, Hub, running
 
 async def test_a_hub_with_its_county_is_live_and_ready(hub: Hub) -> None:
     live = await hub.http.get("/health/live")
-    assert (live.status_code, live.json()) == (200, {"status": "live"})
+    assert (live.status_code, live.json()) == (200, {"status": "live", "version": version("kisumu-hub")})
     ready = await hub.http.get("/health/ready")
     assert ready.status_code == 200
     assert ready.json() == {
