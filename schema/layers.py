@@ -14,9 +14,9 @@ from schema.patrols import Patrol, beats, patrol_coverages, units
 
 Build = Callable[[Any], tuple[Any, Sequence[Any]]]
 
-_ID = Column("id", Kind.TEXT, "Key, a UUIDv7.")
+_ID = Column("id", Kind.KEY, "Key, a UUIDv7.")
 _WARD = (
-    Column("ward_code", Kind.TEXT, "IEBC code of the ward that holds it; missing on the lake and beyond the border."),
+    Column("ward_code", Kind.KEY, "IEBC code of the ward that holds it; missing on the lake and beyond the border."),
     Column("ward_name", Kind.TEXT, "Name of that ward."),
 )
 
@@ -32,11 +32,11 @@ def _list(root: str, type_: str) -> str:
 def _unit(*, in_sub_county: bool) -> tuple[tuple[Column, ...], Build]:
     columns: tuple[Column, ...] = (
         _ID,
-        Column("code", Kind.TEXT, "IEBC code."),
+        Column("code", Kind.KEY, "IEBC code."),
         Column("name", Kind.TEXT, "Official name."),
         *(
             (
-                Column("sub_county_code", Kind.TEXT, "Code of the sub-county that it belongs to."),
+                Column("sub_county_code", Kind.KEY, "Code of the sub-county that it belongs to."),
                 Column("sub_county_name", Kind.TEXT, "Name of that sub-county."),
             )
             if in_sub_county
@@ -202,7 +202,7 @@ LAYERS: dict[str, Layer] = {
             _list("incidents", "Incident"),
             (
                 _ID,
-                Column("reference", Kind.TEXT, "What people call it, such as INC-2026-000123."),
+                Column("reference", Kind.KEY, "What people call it, such as INC-2026-000123."),
                 Column("kind", Kind.WORD, "What happened."),
                 Column("title", Kind.TEXT, "In a line."),
                 Column("severity", Kind.WORD, "CAP severity."),
@@ -228,7 +228,7 @@ LAYERS: dict[str, Layer] = {
             _list("vehicles", "Vehicle"),
             (
                 _ID,
-                Column("plate", Kind.TEXT, "Number plate."),
+                Column("plate", Kind.KEY, "Number plate."),
                 Column("kind", Kind.WORD, "What it is."),
                 Column("call_sign", Kind.TEXT, "What it is called on the radio."),
                 Column("status", Kind.WORD, "ICS status of the resource."),
@@ -249,8 +249,8 @@ LAYERS: dict[str, Layer] = {
             "{ vehicles { nodes { positions(where: $where, orderBy: $orderBy) { nodes { id } } } } }",
             (
                 _ID,
-                Column("vehicle_id", Kind.TEXT, "Key of the vehicle."),
-                Column("plate", Kind.TEXT, "Number plate of the vehicle."),
+                Column("vehicle_id", Kind.KEY, "Key of the vehicle."),
+                Column("plate", Kind.KEY, "Number plate of the vehicle."),
                 Column("recorded_at", Kind.MOMENT, "When the device measured it."),
                 Column("received_at", Kind.MOMENT, "When the hub took it."),
                 Column("speed_kmh", Kind.NUMBER, "Speed over ground, km/h."),
@@ -271,7 +271,7 @@ LAYERS: dict[str, Layer] = {
             _list("patrols", "Patrol"),
             (
                 _ID,
-                Column("reference", Kind.TEXT, "What people call it, such as PAT-2026-000001."),
+                Column("reference", Kind.KEY, "What people call it, such as PAT-2026-000001."),
                 Column("status", Kind.WORD, "How far it is."),
                 Column("day", Kind.DAY, "The day in Kenya that it was planned for."),
                 Column("planned_start", Kind.MOMENT, "When it shall begin."),
@@ -280,7 +280,7 @@ LAYERS: dict[str, Layer] = {
                 Column("ended_at", Kind.MOMENT, "When it ended."),
                 Column("unit", Kind.TEXT, "The unit that goes."),
                 Column("beat", Kind.TEXT, "The beat that it goes on."),
-                Column("plate", Kind.TEXT, "The vehicle whose devices say where it is."),
+                Column("plate", Kind.KEY, "The vehicle whose devices say where it is."),
                 Column("planned_meters", Kind.NUMBER, "Length of its route, metres."),
                 Column("covered_meters", Kind.NUMBER, "Of it covered, metres."),
                 Column("ratio", Kind.NUMBER, "Covered of planned, 0 to 1."),

@@ -243,12 +243,22 @@ class Sessions:
         connection is held until the last is taken, or the iterator is closed."""
         async with self.connection(caller) as connection, connection.transaction(readonly=True):
             cursor = await connection.cursor(sql, *parameters)
-            rows = await cursor.fetch(at_once)
-            yield rows
-            while len(rows) == at_once:
-                rows = await cursor.fetch(at_once)
-                if rows:
-                    yield rows
+            coming = asyncio.ensure_future(cursor.fetch(at_once))
+            try:
+                first, more = True, True
+                while more:
+                    rows = await coming
+                    more = len(rows) == at_once
+                    if more:  # the database works on the next ones while these are taken
+                        coming = asyncio.ensure_future(cursor.fetch(at_once))
+                    if rows or first:
+                        yield rows
+                    first = False
+            finally:
+                # Nothing may go on on a connection that is given back.
+                coming.cancel()
+                with suppress(asyncio.CancelledError, asyncpg.PostgresError):
+                    await coming
 
     async def _fetch(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> list[asyncpg.Record]:
         async with self.connection(caller) as connection:

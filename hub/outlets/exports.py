@@ -28,7 +28,7 @@ from hub.database.session import Sessions
 from hub.identity.door import visit_of
 from hub.outlets.refusing import refusal
 from schema.api import schema
-from schema.compiler.exporting import Column, Form, Kind, Layer, exported
+from schema.compiler.exporting import SEPARATOR, Column, Form, Kind, Layer, exported
 from schema.errors import BadUserInput, HubError, NotFound
 from schema.layers import LAYERS
 
@@ -157,7 +157,7 @@ class Csv:
 
     def __init__(self, layer: Layer, told: dict[str, Any]) -> None:
         self._columns = layer.columns
-        self._texts = [column.kind in (Kind.TEXT, Kind.WORDS) for column in layer.columns]
+        self._texts = [column.kind in (Kind.TEXT, Kind.KEY, Kind.WORDS) for column in layer.columns]
 
     def begin(self) -> bytes:
         return self._lines([[column.name for column in self._columns]])
@@ -190,6 +190,7 @@ class _Columnar:
 
         self._pa = pyarrow
         self._out = _Sink()
+        self._packed = layer.packed
         fields = [
             pyarrow.field(column.name, self._type(column.kind), metadata=self._field(column))
             for column in layer.columns
@@ -218,9 +219,14 @@ class _Columnar:
 
     def _batch(self, rows: Sequence[asyncpg.Record]) -> Any:
         pa = self._pa
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(self._schema)
+        packed, *others = list(zip(*rows, strict=True)) if rows else [()] * (len(self._schema) - len(self._packed) + 1)
+        apart = self._apart(pa.array(packed, pa.string()))
         arrays = []
-        for values, field in zip(columns, self._schema, strict=True):
+        for at, field in enumerate(self._schema):
+            if at in self._packed:
+                arrays.append(apart[self._packed.index(at)])
+                continue
+            values = others.pop(0)
             if pa.types.is_timestamp(field.type):
                 arrays.append(pa.array(values, pa.int64()).cast(field.type))
             elif pa.types.is_date32(field.type):
@@ -228,6 +234,17 @@ class _Columnar:
             else:
                 arrays.append(pa.array(values, field.type))
         return pa.record_batch(arrays, schema=self._schema)
+
+    def _apart(self, packed: Any) -> list[Any]:
+        """The columns of what was packed: split all at once, then every so manieth."""
+        import numpy
+        import pyarrow.compute as compute
+
+        parts = compute.split_pattern(packed, SEPARATOR).flatten()
+        many = len(self._packed)
+        columns = [parts.take(self._pa.array(numpy.arange(at, len(parts), many))) for at in range(many)]
+        nothing = self._pa.scalar(None, self._pa.string())
+        return [compute.if_else(compute.equal(column, ""), nothing, column) for column in columns]
 
 
 class Arrow(_Columnar):

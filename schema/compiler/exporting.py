@@ -28,6 +28,8 @@ class Kind(Enum):
     """What a column holds."""
 
     TEXT = "text"
+    KEY = "key"
+    """Letters, digits, hyphens and blanks: what the hub or the law made, never what a person wrote."""
     WORD = "word"
     """A value of an enum: written as the API names it."""
     WORDS = "words"
@@ -62,12 +64,22 @@ class Layer:
     build: Callable[[Any], tuple[Any, Sequence[Any]]]
     """From an alias of the entity's table to what is read (`select_from`), and an expression for each column."""
 
+    @property
+    def packed(self) -> tuple[int, ...]:
+        """Which columns Form.BINARY packs into one, joined by SEPARATOR; an empty value is a missing one."""
+        return tuple(at for at, column in enumerate(self.columns) if column.kind in (Kind.KEY, Kind.WORD))
+
+
+SEPARATOR = "\x1f"
+"""Stands between packed values; in none of them."""
+
 
 class Form(Enum):
     """How values leave the database."""
 
     BINARY = "binary"
-    """As a columnar file takes them: moments as microseconds since 1970, days since 1970, shapes as WKB."""
+    """As a columnar file takes them: moments as microseconds since 1970, days since 1970, shapes as WKB. Keys and words
+    come packed into one text, the first column: each value of a row has its price, and these are half of them."""
     TEXT = "text"
     """As a CSV takes them: everything as text, shapes as WKT."""
     FEATURE = "feature"
@@ -95,6 +107,9 @@ def exported(
     shown = [
         _written(column.kind, expression, form) for column, expression in zip(layer.columns, expressions, strict=True)
     ]
+    if form is Form.BINARY:
+        packed = func.concat_ws(fixed(SEPARATOR), *(func.coalesce(shown[at], fixed("")) for at in layer.packed))
+        shown = [packed, *(each for at, each in enumerate(shown) if at not in layer.packed)]
     if form is Form.FEATURE:
         shown = [_feature(layer.columns, expressions)]
     named = [expression.label(f"c{at}") for at, expression in enumerate(shown)]

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 import shapely
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from hub.client import AsyncHub, BadUserInput, Forbidden, Hub, HubError, NotAnHub, Unauthenticated, Unavailable
 from tests.conftest import PASSWORD, County, make_person
@@ -196,7 +197,9 @@ def test_a_subscription_goes_on_behind_what_was_heard(hub: Hub, served: Served) 
 
 
 def test_a_cell_is_a_question(served: Served) -> None:
-    shell = InteractiveShell()
+    quiet = Config()
+    quiet.HistoryManager.enabled = False  # it would keep a database in somebody's home
+    shell = InteractiveShell(config=quiet)
     with Hub.sign_in(served.address, "coordinator", PASSWORD) as hub:
         shell.user_ns |= {"hub": hub, "first": 4}
         shell.run_line_magic("load_ext", "hub.client")
