@@ -15,6 +15,7 @@ import click
 
 from hub.database.installations import ClusterFailed
 from hub.demonstration.commands import open_demonstration, seed, simulate
+from hub.load_commands import boundaries, load
 from hub.opening import (
     Refusal,
     bring_up_to_date,
@@ -253,59 +254,8 @@ def doctor(anchor_file: Path | None) -> None:
 main.add_command(user)
 
 
-@main.group()
-def load() -> None:
-    """Read lists kept elsewhere: a report first, then all or nothing."""
-
-
-@load.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--write", "writes", is_flag=True, help="Write it. Without this, only the report is printed.")
-def vehicles(file: Path, writes: bool) -> None:
-    """Report what a list of vehicles (CSV or XLSX) would add and change; with --write, do it.
-
-    Its first row names the columns: plate and kind, and where they are known call_sign, status and department. Ends
-    with 1, and writes nothing, when a row is wrong.
-
-    \b
-    Examples:
-      hub load vehicles fleet.csv
-      hub load vehicles fleet.xlsx --write
-    """
-    import psycopg
-
-    from hub.loading import CannotLoad, look, read, write
-
-    settings = settings_read()
-    if settings.database.database_url is not None and settings.database.owner_url is None:
-        raise Refusal("HUB_OWNER_URL is not set: the login role of HUB_DATABASE_URL may not load lists.")
-    try:
-        rows, wrong = read(file)
-    except CannotLoad as refusal:
-        raise Refusal(str(refusal)) from refusal
-    with database_of(settings) as cluster:
-        owner = with_url(settings, cluster).database.owner_url
-        assert owner is not None
-        with psycopg.connect(owner) as connection:
-            connection.execute("set role hub_owner")
-            report = look(connection, rows, wrong)
-            for row in report.added:
-                say(f"row {row.number}: {row.plate} is new, {row.kind}")
-            for row, changes in report.changed:
-                say(f"row {row.number}: {row.plate}, {'; '.join(changes)}")
-            for flaw in report.wrong:
-                say(flaw)
-            counts = f"{len(report.added)} new, {len(report.changed)} changed, {report.same} as they are"
-            if report.wrong:
-                say(f"{counts}; {len(report.wrong)} mistakes: nothing was written.")
-                sys.exit(1)
-            if not writes:
-                say(f"{counts}. Nothing is written yet: say --write.")
-                return
-            write(connection, report)
-    say(f"{counts}: written.")
-
-
+main.add_command(load)
+main.add_command(boundaries)
 main.add_command(seed)
 main.add_command(simulate)
 

@@ -28,6 +28,7 @@ from sqlalchemy import (
     Uuid,
     func,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, DATERANGE
 
@@ -103,6 +104,7 @@ area_boundaries = Table(
     geometry("label_point", "POINT"),
     Column("generalised_meters", Integer),  # null: as surveyed
     *_dated(),
+    Column("accepted", Boolean, nullable=False, server_default=text("true")),  # false: the county does not follow it
 )
 
 area_figures = Table(
@@ -254,13 +256,14 @@ class AreaMembership:
 
 @entity(area_boundaries)
 class AreaBoundary:
-    """A version of a unit's outline, with its days and its source."""
+    """A version of a unit's outline, with its days and its source. One is followed on any day."""
 
     id: strawberry.ID = column("Key of the fact, a UUIDv7.")
     boundary: GeoJSON = column("The outline, a MultiPolygon. It ends at the lake's shore.")
     generalised_meters: int | None = column(
         "How far the outline may lie from the surveyed line, in metres; null: surveyed."
     )
+    accepted: bool = column("Whether the county follows it; false: its source draws it so.")
     valid_from: datetime.date | None = computed(_valid_from)
     valid_to: datetime.date | None = computed(_valid_to)
     note: str | None = column("What to know about this outline.")

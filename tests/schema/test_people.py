@@ -36,7 +36,7 @@ SEEN = {
     "atieno": {"atieno"},
     "baraka": set(EVERYBODY),
     "chebet": set(EVERYBODY),
-    "daudi": {"daudi"},
+    "daudi": set(EVERYBODY),
     "esther": set(EVERYBODY),
     "faraji": {"atieno", "faraji"},
     "grace": {"atieno", "faraji", "grace"},
