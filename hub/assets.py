@@ -28,6 +28,8 @@ WEB = Path(__file__).resolve().parent / "web"
 
 FILES: dict[str, tuple[str, ...]] = {
     "graphiql": ("graphiql.min.js", "graphiql.min.css", "LICENSE"),
+    # Maps of notebooks, which folium makes.
+    "leaflet": ("dist/leaflet.js", "dist/leaflet.css", "LICENSE"),
     "maplibre-gl": (
         "dist/maplibre-gl.mjs",
         "dist/maplibre-gl-worker.mjs",
@@ -113,7 +115,7 @@ def bring(web: Path = WEB, say: Say = lambda sentence: None) -> bool:
         _clear(vendor)
         work = vendor / ".work"
         try:
-            say("Fetching the map's JavaScript (4 packages, about 12 MB) …")
+            say(f"Fetching the map's JavaScript ({len(FILES)} packages, about 13 MB) …")
             _install(web, work, say)
             kept = _keep(work / "node_modules", vendor, versions(web))
         finally:

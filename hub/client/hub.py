@@ -26,7 +26,42 @@ Progress = bool | Callable[[int], None]
 _SIGN_IN = "mutation ($input: SignInInput!) { signIn(input: $input) { token } }"
 
 
-class AsyncHub:
+class _Layers:
+    """A method for each layer, with the API's filters as keywords: see AsyncHub.layer, and hub/docs/exports.md for the
+    columns."""
+
+    layer: Callable[..., Any]
+
+    def wards(self, **given: Any) -> Any:
+        """The wards, with figures and outlines."""
+        return self.layer("wards", **given)
+
+    def sub_counties(self, **given: Any) -> Any:
+        """The sub-counties, with figures and outlines."""
+        return self.layer("subCounties", **given)
+
+    def landmarks(self, **given: Any) -> Any:
+        """Landmarks that reports name."""
+        return self.layer("landmarks", **given)
+
+    def incidents(self, **given: Any) -> Any:
+        """Incidents that you may see."""
+        return self.layer("incidents", **given)
+
+    def vehicles(self, **given: Any) -> Any:
+        """The fleet, each vehicle where it was last."""
+        return self.layer("vehicles", **given)
+
+    def positions(self, **given: Any) -> Any:
+        """Every fix of every vehicle: ask for a period and a vehicle."""
+        return self.layer("positions", **given)
+
+    def patrols(self, **given: Any) -> Any:
+        """Patrols, with what they covered."""
+        return self.layer("patrols", **given)
+
+
+class AsyncHub(_Layers):
     """One hub, asked as one person. Without a token: as the public."""
 
     def __init__(self, url: str = "http://127.0.0.1:8000", token: str | None = None) -> None:
@@ -175,7 +210,7 @@ def _told(progress: Progress) -> Callable[[int], None] | None:
     return say
 
 
-class Hub:
+class Hub(_Layers):
     """One hub, asked as one person. Without a token: as the public. Everything of AsyncHub, waited for: also inside of
     a notebook, whose own loop goes on meanwhile."""
 
@@ -256,6 +291,32 @@ class Hub:
         finally:
             following.cancel()
 
+    # -- maps -------------------------------------------------------------------------------------------------------
+
+    def map(self, frame: geopandas.GeoDataFrame, **how: Any) -> Any:
+        """A frame on the county's wards, in one file that needs no internet: see hub.client.maps.drawn."""
+        from hub.client import maps
+
+        return maps.drawn(self, frame, **how)
+
+    def choropleth(self, values: pandas.DataFrame, column: str, *, title: str, **how: Any) -> Any:
+        """Wards coloured by a column, in classes: see hub.client.maps.choropleth."""
+        from hub.client import maps
+
+        return maps.choropleth(self, values, column, title=title, **how)
+
+    def rates(self, counts: pandas.Series, *, per: str = "km2") -> pandas.DataFrame:
+        """Counts by ward code as rates on land or people: see hub.client.maps.rates."""
+        from hub.client import maps
+
+        return maps.rates(self, counts, per=per)
+
+    def live_map(self, height: int = 480) -> Any:
+        """A widget that moves as vehicles do: see hub.client.live.LiveMap."""
+        from hub.client.live import LiveMap
+
+        return LiveMap(self, height)
+
     def file(self, path: str) -> bytes:
         """A file of the hub's own pages, such as what maps are drawn with."""
         return self._wait(self.asynchronous._asking.get(path, {}, None))
@@ -292,20 +353,3 @@ async def _made(url: str, token: str | None) -> AsyncHub:
 
 async def _all(rows: AsyncIterator[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row async for row in rows]
-
-
-def _add_layers() -> None:
-    """`hub.incidents(…)` for `hub.layer("incidents", …)`, for each layer."""
-    for name in filters.SHAPES:
-        python_name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
-
-        def asked(self: Any, *, _name: str = name, **given: Any) -> Any:
-            return self.layer(_name, **given)
-
-        asked.__name__ = python_name
-        asked.__doc__ = f"The layer `{name}` as a GeoDataFrame, with filters: see AsyncHub.layer."
-        setattr(AsyncHub, python_name, asked)
-        setattr(Hub, python_name, asked)
-
-
-_add_layers()
