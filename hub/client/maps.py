@@ -173,7 +173,7 @@ def choropleth(
     begin = float(known.min()) if len(known) else 0.0
     rows = []
     for at, edge in enumerate(edges):
-        rows.append((colours[at], f"{begin:,.2f} – {edge:,.2f}", counts[at]))
+        rows.append((colours[at], f"{edge:,.2f}" if edge == begin else f"{begin:,.2f} – {edge:,.2f}", counts[at]))
         begin = edge
     if missing := int((wards["class"] < 0).sum()):
         rows.append((_NOTHING, "no value", missing))
@@ -200,14 +200,21 @@ def rates(hub: Hub, counts: pandas.Series, *, per: str = "km2") -> pandas.DataFr
 
 
 def _county(hub: Hub, *, outlines: bool = True) -> folium.Map:
-    made = folium.Map(tiles=None, zoom_start=9, location=[-0.2, 34.9], control_scale=True, prefer_canvas=True)
+    made = folium.Map(
+        tiles=None,
+        zoom_start=9,
+        location=[-0.2, 34.9],
+        control_scale=True,
+        prefer_canvas=True,
+        attribution_control=False,
+    )
     made.default_js = [("leaflet", "leaflet.js")]
     made.default_css = [("leaflet_css", "leaflet.css")]
     wards = hub.wards()
     west, south, east, north = (float(side) for side in wards.total_bounds)
     made.fit_bounds([[south, west], [north, east]])
     made.get_root().header.add_child(  # type: ignore[attr-defined]
-        folium.Element("<style>.leaflet-container { background: #dfe8ee }</style>")
+        folium.Element("<style>.leaflet-container { background: #dfe8ee !important }</style>")
     )
     if outlines:
         quiet = {"color": _EDGE, "weight": 1, "fillColor": "#f6f4ef", "fillOpacity": 1}
@@ -250,7 +257,7 @@ def _legend(title: str, rows: list[tuple[str, str, int]]) -> str:
         for colour, words, many in rows
     )
     return (
-        '<div style="position:fixed;z-index:1000;left:12px;bottom:28px;padding:10px 14px;background:#fff;'
+        '<div style="position:fixed;z-index:1000;right:12px;top:12px;max-width:45%;padding:10px 14px;background:#fff;'
         'border:1px solid #c3cad0;border-radius:8px;font:14px/1.5 sans-serif">'
         f"<strong>{html.escape(title)}</strong>{lines}</div>"
     )
