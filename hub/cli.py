@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hub.backup_commands import backup, restore
 from hub.database.installations import ClusterFailed
 from hub.demonstration.commands import open_demonstration, seed, simulate
 from hub.load_commands import boundaries, load
@@ -254,6 +255,8 @@ def doctor(anchor_file: Path | None) -> None:
 main.add_command(user)
 
 
+main.add_command(backup)
+main.add_command(restore)
 main.add_command(load)
 main.add_command(boundaries)
 main.add_command(seed)

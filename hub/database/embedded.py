@@ -333,9 +333,9 @@ class Cluster:
         try:
             with self._explained():
                 account = Account.for_home(self.home)
-                installation = fitting(self._major(), self.data)
+                installation = fitting(self.major(), self.data)
                 self._make_folders(account)
-                if self._major() is None:
+                if self.major() is None:
                     self._initialise(installation, account)
                 self._configure(account)
                 self._clear_remains()
@@ -352,7 +352,7 @@ class Cluster:
                 "Set HUB_HOME to a folder that every user may pass into, such as /var/lib/kisumu-hub."
             )
         try:
-            if self._major() is None:
+            if self.major() is None:
                 return
         except PermissionError:
             pass  # somebody's cluster, then: they alone may look into it
@@ -380,14 +380,14 @@ class Cluster:
         for folder in (self.log, self.socket_folder()):
             with suppress(FileExistsError):
                 folder.mkdir(mode=0o700)
-                _give(folder, account)
+                give(folder, account)
             self._check_private(folder, account)
 
     def _check_private(self, folder: Path, account: Account) -> None:
         """A folder that someone else made or may enter (in /tmp anyone can) must not hold our socket."""
         found = folder.lstat()
         if stat.S_ISDIR(found.st_mode) and found.st_uid == 0 == os.geteuid():
-            _give(folder, account)  # ours, from a start that was interrupted between making it and giving it away
+            give(folder, account)  # ours, from a start that was interrupted between making it and giving it away
         elif not stat.S_ISDIR(found.st_mode) or found.st_uid != account.uid:
             raise ClusterFailed(
                 f"{folder} belongs to {_name_of(found.st_uid)}, not to {account.name}. "
@@ -396,7 +396,7 @@ class Cluster:
         if stat.S_IMODE(found.st_mode) & 0o077:
             folder.chmod(0o700)
 
-    def _major(self) -> int | None:
+    def major(self) -> int | None:
         """Major version of the cluster that is there, or None. A `data` folder is always a whole one."""
         try:
             return int((self.data / "PG_VERSION").read_text())
@@ -421,7 +421,7 @@ class Cluster:
         partial = self.home / f"data.partial-{os.getpid()}"
         self._say(f"Making a private PostgreSQL {installation.major} cluster in {self.home} …")
         partial.mkdir(mode=0o700)
-        _give(partial, account)
+        give(partial, account)
         # Plain code points on every system: no library update can change an order that an index relies on.
         locale = ["--locale=C.UTF-8"] if sys.platform == "linux" else ["--locale=C", "--lc-ctype=UTF-8"]
         command = [
@@ -482,7 +482,7 @@ class Cluster:
             writer.flush()
             os.fsync(writer.fileno())
         fresh.chmod(0o600)
-        _give(fresh, account)
+        give(fresh, account)
         fresh.rename(file)
 
     def _clear_remains(self) -> None:
@@ -530,7 +530,7 @@ class Cluster:
 
     def _launch(self, installation: Installation, account: Account) -> None:
         with (self.log / "start.log").open("wb") as output:
-            _give(self.log / "start.log", account)
+            give(self.log / "start.log", account)
             self._launched = True
             self.process = subprocess.Popen(  # type: ignore[call-overload]
                 [installation.programs / "postgres", "-D", self.data],
@@ -629,7 +629,7 @@ def _name_of(uid: int) -> str:
         return f"user {uid}"
 
 
-def _give(path: Path, account: Account) -> None:
+def give(path: Path, account: Account) -> None:
     if os.geteuid() == 0:
         os.chown(path, account.uid, account.gid, follow_symlinks=False)
 
