@@ -1,6 +1,6 @@
 # `make up` starts the hub, `make test` tests it, `make prove` breaks it and counts. All of it stands in hub/bootstrap.py.
 
-.PHONY: help up test prove lint clean
+.PHONY: help up test prove notebooks lint clean
 
 help:
 	@python3 hub/bootstrap.py help
@@ -13,6 +13,9 @@ test:
 
 prove:
 	@python3 hub/bootstrap.py prove $(ARGS)
+
+notebooks:
+	@python3 hub/bootstrap.py notebooks $(ARGS)
 
 lint:
 	@python3 hub/bootstrap.py lint

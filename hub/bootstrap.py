@@ -42,6 +42,7 @@ BROWSERS = ("chromium", "google-chrome", "google-chrome-stable", "chromium-brows
 HELP = """make up                start the hub; installs what is missing first
 make test              run every test; ARGS="-k wards" passes options to pytest
 make prove             break the hub on purpose for three minutes and count what it kept; ARGS="--seed N" repeats
+make notebooks         open the notebooks in JupyterLab, signed in to the hub that runs; ARGS="--url …"
 make lint              ruff, import-linter and mypy alone
 make clean             remove what the two commands made, except the data
 make help              this text
@@ -64,6 +65,10 @@ def main(command: str, arguments: list[str]) -> int:
         elif command == "prove":
             prepare(for_tests=True, browser=False)
             become("python", "-m", "tests.faults.prove", *arguments)
+        elif command == "notebooks":
+            prepare(for_tests=False)
+            for_notebooks()
+            become("python", "-m", "hub.client.notebooks", *arguments)
         elif command == "lint":
             prepare(for_tests=True, browser=False)
             return 0 if lint() else 1
@@ -335,6 +340,16 @@ def environment(for_tests: bool) -> None:
     pip("--no-deps", "--no-build-isolation", "-e", ".")
     MARK.write_text(json.dumps(done | wanted))
     BROKEN_OFF.unlink()
+
+
+def for_notebooks() -> None:
+    """JupyterLab and the client beside the hub, from a lock of their own."""
+    wanted, done = digest("requirements/notebooks.txt"), installed()
+    if done.get("notebooks") == wanted:
+        return
+    print("Installing the Python packages of requirements/notebooks.txt:", flush=True)
+    pip("--require-hashes", "-r", "requirements/notebooks.txt")
+    MARK.write_text(json.dumps(done | {"notebooks": wanted}))
 
 
 def make_environment() -> None:

@@ -49,8 +49,9 @@ GRACE_SECONDS = 15.0
 HASTE_SECONDS = 3.0
 """The same after a second signal."""
 
-CONNECTIONS_BESIDE_POOL = 3
-"""What a worker takes of the database beside its pool: sealing, listening, the check of migrations."""
+CONNECTIONS_BESIDE_POOL = 8
+"""What a worker takes of the database beside its pool: sealing, two that listen, two for what trackers send, two for
+exports, the check of migrations."""
 
 
 def connections_of(settings: Settings) -> int:

@@ -55,7 +55,7 @@ SETTINGS = {
     "wal_level": "logical",
     # A receiver that died must not fill the disk.
     "max_slot_wal_keep_size": "'2GB'",
-    "max_connections": "60",
+    "max_connections": "120",
     "shared_buffers": "'128MB'",
     "work_mem": "'8MB'",
     "random_page_cost": "1.1",

@@ -73,7 +73,7 @@ export function startIncidentList(container, county, { onChoose, onFilter }) {
   );
   const list = el("ul", { class: "incident-rows", "aria-label": "Incidents" });
   const none = el("p", { class: "no-incidents" });
-  const beyond = el("p", { class: "no-incidents", role: "status" });
+  const beyond = el("p", { class: "more-incidents", role: "status" });
   const more = el("button", { type: "button", class: "button-plain show-more", onClick: () => { limit += AT_ONCE; draw(); } });
   container.replaceChildren(filters, none, beyond, list, more);
   container.addEventListener("keydown", step);
