@@ -17,7 +17,9 @@ from hub.opening import Refusal, cluster_of, say, settings_read
 @click.option("--follow", is_flag=True, help="Receive the log as it comes, until stopped: the way to any second.")
 @click.option("--keep", type=click.IntRange(1), default=14, show_default=True, help="Days that stay restorable.")
 def backup(folder: Path, follow: bool, keep: int) -> None:
-    """Copy the private database into FOLDER while the hub works, and verify the copy. FOLDER belongs on another disk.
+    """Copy the private database into FOLDER while the hub works.
+
+    The copy is verified. FOLDER belongs on another disk.
 
     \b
     Examples:
@@ -42,7 +44,9 @@ def backup(folder: Path, follow: bool, keep: int) -> None:
 @click.option("--home", required=True, type=click.Path(path_type=Path), help="A new folder for the database: HUB_HOME.")
 @click.option("--to", metavar="TIME", help="2026-11-28T06:00:00+03:00; without a zone in Kenya. Unset: the latest.")
 def restore(folder: Path, home: Path, to: str | None) -> None:
-    """Make a new home from the backups in FOLDER, as everything was at TIME, and verify its journal. Replaces nothing.
+    """Make a new home from the backups in FOLDER, as it was at TIME.
+
+    Its journal is verified. Nothing that is there is replaced.
 
     \b
     Examples:

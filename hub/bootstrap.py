@@ -148,6 +148,9 @@ def system_packages(for_tests: bool, browser: bool) -> None:
     if not MARK.exists() and not has_ensurepip():
         what.append("Python's venv")
         missing.append("python{}.{}-venv".format(*sys.version_info))
+    if for_tests and not shutil.which("ogrinfo"):
+        what.append("GDAL's programs")
+        missing.append("gdal-bin")
     if browser and not chromium():
         what.append("Chromium")
         missing.append("chromium")
@@ -161,7 +164,7 @@ def system_packages(for_tests: bool, browser: bool) -> None:
         return
     named = ", ".join(what)
     if sys.platform == "darwin":
-        brew = {"chromium": "--cask chromium"}
+        brew = {"chromium": "--cask chromium", "gdal-bin": "gdal"}
         wanted = " ".join(brew.get(name, "postgresql@18 postgis") for name in missing if "venv" not in name)
         raise Refused(f"{named} missing here. Run `brew install {wanted}` and start again.")
     if not shutil.which("apt-get"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tomllib
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from tests.conftest import PASSWORD, County, make_person
 from tests.hub.test_incidents_page import Served
 
 PROJECT = Path(__file__).parent.parent
+logging.getLogger("traitlets").setLevel(logging.WARNING)  # it would tell every answer
+
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 
 

@@ -194,7 +194,8 @@ def test_a_signal_during_the_first_start_leaves_nothing() -> None:
         with Process("up", HUB_HOME=str(place)) as process:
             process.says(moment)
             assert process.end() == 0
-            assert process.lines[-1] == STOPPING
+            # The step that was under way when the signal came may still be told of.
+            assert STOPPING in process.lines[-2:]
             assert not processes(place)
     with Process("up", HUB_HOME=str(place)) as process:
         process.address()

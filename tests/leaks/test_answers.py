@@ -91,11 +91,11 @@ async def all_questions(world: World, hub: Hub) -> list[Question]:
     return questions
 
 
-SPREAD = 3
+SPREAD = 5
 
 
 def share(caller: Caller, questions: list[Question]) -> list[Question]:
-    """A caller's questions: all that show something, and a third of the thousands that only sift, another third for the
+    """A caller's questions: all that show something, and a fifth of the thousands that only sift, another fifth for the
     next caller: whoever reads alike asks all of them together."""
     turn = CALLERS.index(caller)
     return [

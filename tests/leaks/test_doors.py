@@ -13,7 +13,7 @@ from schema.layers import LAYERS
 from tests.leaks.callers import CALLERS
 from tests.leaks.conftest import World, opened
 from tests.leaks.questions import NOBODYS, SDL, reads
-from tests.leaks.test_answers import all_questions, leaked
+from tests.leaks.test_answers import SIFTING, SPREAD, all_questions, leaked
 from tests.leaks.world import canaries
 from tests.tiles import read
 
@@ -210,7 +210,9 @@ async def test_a_shown_statement_holds_no_value(world: World) -> None:
     """Neither of the rows, which it never reads, nor of the question: what is bound stands beside it."""
     async with opened(world.county) as hub:
         assert hub.settings.server.shows_statements
-        for question in reads(world.facts):
+        for number, question in enumerate(reads(world.facts)):
+            if question.about.endswith(SIFTING) and number % SPREAD:
+                continue  # thousands that differ in their values alone
             answer = await hub.http.post("/graphql/sql", json={"query": question.document})
             assert answer.status_code == 200, (question, answer.text)
             assert canaries(answer.json()["statement"]) == set(), question
