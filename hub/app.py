@@ -100,6 +100,8 @@ def create_app(settings: Settings) -> Starlette:
 def routes(settings: Settings) -> list[BaseRoute]:
     """Every path that the hub answers."""
     return [
+        # Paths are tried one after the other: what comes hundreds of times a second comes first.
+        *intake.routes(),
         Route("/graphql", _graphql, methods=["GET", "POST"]),
         WebSocketRoute("/graphql", websocket.connect),
         Route("/graphql/sql", graphql.statement, methods=["POST"]),
@@ -107,7 +109,6 @@ def routes(settings: Settings) -> list[BaseRoute]:
         Route("/health/ready", health.ready),
         *sign_in.routes(),
         *photos.routes(),
-        *intake.routes(),
         *tiles.routes(),
         *exports.routes(),
         *demonstration.routes(),
