@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from hub.intake.fixes import Fix, Unfit, direction, extras, moment, optional, place, yes
@@ -90,7 +91,44 @@ def from_line(line: bytes) -> tuple[str | None, Fix]:
     return from_row(strict_json(line))
 
 
+def _plain(row: Any) -> Fix | None:
+    """What nearly every row is: a moment, a place and perhaps speed and heading, each as it should be. None: look
+    closer."""
+    try:
+        lon, lat = row["location"]
+        said, speed, heading = row["recordedAt"], row.get("speedKmh", 0.0), row.get("heading", 0.0)
+        if (
+            row.keys() <= _PLAIN
+            and type(lon) is type(lat) is float
+            and -180 <= lon <= 180
+            and -90 <= lat <= 90
+            and type(said) is str
+            and "T" in said
+            and type(speed) in _NUMBERS
+            and type(heading) in _NUMBERS
+            and 0 <= speed <= 10_000
+            and 0 <= heading < 360
+        ):
+            at = datetime.fromisoformat(said)
+            if at.tzinfo is not None and at.year >= 1970:
+                speed_kmh = float(speed) if "speedKmh" in row else None
+                return Fix(lon, lat, at.astimezone(UTC), speed_kmh, float(heading) if "heading" in row else None)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        pass
+    return None
+
+
+_PLAIN = frozenset({"recordedAt", "location", "speedKmh", "heading"})
+_NUMBERS = frozenset({int, float})
+
+
 def from_row(row: Any) -> tuple[str | None, Fix]:
+    fix = _plain(row)
+    return _closely(row) if fix is None else (None, fix)
+
+
+def _closely(row: Any) -> tuple[str | None, Fix]:
+    """A row with everything that it may hold, or the name of what is wrong with it."""
     if not isinstance(row, dict):
         raise Unfit("row", 'a JSON object is expected: {"recordedAt": …, "location": [longitude, latitude]}')
     key = row.get("key")

@@ -48,6 +48,8 @@ class Fix:
 
     def doubts(self) -> list[str]:
         """Why it may be wrong, told by the fix alone: the same fix has the same doubts whenever it comes."""
+        if self.valid and not self.mock and self.accuracy_meters is None and self.recorded_at is not None:
+            return ["too_fast"] if self.speed_kmh is not None and self.speed_kmh > TOO_FAST_KMH else []
         return [
             doubt
             for doubt, holds in (

@@ -25,6 +25,9 @@ from schema.errors import Unavailable
 AT_ONCE = 5_000
 """Fixes in one commit, unless one sender brings more."""
 
+PART = 2_500
+"""Fixes of one sender that are stored together; more of them are stored in parts, two at a time."""
+
 MOST_WAITING = 50_000
 """Fixes that may wait in one worker; further ones are told to come again."""
 
@@ -59,30 +62,50 @@ class Taking:
         self._waiting: deque[_Waiting] = deque()
         self._held = 0
         self._come = asyncio.Event()
+        self._much = asyncio.Event()
 
     async def take(self, devices: Sequence[UUID], fixes: Sequence[Fix]) -> list[Verdict]:
         """Store fixes, each once; what became of each, after the commit. Raises Unavailable: then nobody knows, and
         the same may be sent again."""
         if self._held + len(fixes) > MOST_WAITING:
             raise Unavailable("Many fixes are coming in: send them again in a moment.")
-        waiting = _Waiting(devices, fixes, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
+        loop, size = asyncio.get_running_loop(), len(fixes)
+        # Of two fixes of one moment the first counts: only what holds none such may be stored in any order.
+        if size > PART and len({(device, fix.recorded_at) for device, fix in zip(devices, fixes, strict=True)}) == size:
+            size = PART
+        parts = [
+            _Waiting(devices[at : at + size], fixes[at : at + size], loop.create_future())
+            for at in range(0, len(fixes), max(size, 1))
+        ]
+        self._waiting.extend(parts)
         self._held += len(fixes)
         self._come.set()
+        if len(parts) > 1:
+            self._much.set()
         try:
-            return await waiting.done
+            # Each to its end, also when another failed: what was stored is stored, a duplicate when it comes again.
+            done = await asyncio.gather(*(part.done for part in parts), return_exceptions=True)
         finally:
             self._held -= len(fixes)
+        for each in done:
+            if isinstance(each, BaseException):
+                raise each
+        return [verdict for each in done for verdict in each]  # type: ignore[union-attr]
 
     async def run(self) -> None:
-        """Commit what waits, until cancelled."""
+        """Commit what waits, until cancelled; of large batches two parts at once, each by a connection of its own."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._commits(self._come))
+            both.create_task(self._commits(self._much))
+
+    async def _commits(self, called: asyncio.Event) -> None:
         while True:
-            await self._come.wait()
-            self._come.clear()
+            await called.wait()
+            called.clear()
             while self._waiting:
                 group = [self._waiting.popleft()]
                 size = len(group[0].fixes)
-                while self._waiting and size + len(self._waiting[0].fixes) <= AT_ONCE:
+                while self._waiting and size < PART and size + len(self._waiting[0].fixes) <= AT_ONCE:
                     group.append(self._waiting.popleft())
                     size += len(group[-1].fixes)
                 await self._commit(group)

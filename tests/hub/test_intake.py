@@ -649,3 +649,25 @@ def test_any_row_is_a_fix_or_is_refused_by_name(row_: dict[str, Any]) -> None:
     assert fix.field if isinstance(fix, Unfit) else isinstance(fix, Fix)
     if isinstance(fix, Fix):
         json.dumps(fix.extra, allow_nan=False)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "recordedAt": st.one_of(
+                st.datetimes(timezones=st.just(UTC)).map(lambda at: at.isoformat()),
+                st.datetimes().map(lambda at: at.isoformat()),
+                st.sampled_from(["2026-03-02T06:00:00+03:00", "2026-03-02T06:00:00Z", "1969-12-31T23:59:59Z", "T", ""]),
+            ),
+            "location": st.lists(st.floats(-200, 200) | st.integers(-200, 200), min_size=1, max_size=3),
+        },
+        optional={
+            "speedKmh": st.floats() | st.integers() | st.none() | st.booleans(),
+            "heading": st.floats(-10, 800) | st.integers(-10, 800),
+            "battery": st.floats(0, 1),
+        },
+    )
+)
+def test_the_quick_look_at_a_row_sees_what_the_close_one_sees(row_: dict[str, Any]) -> None:
+    if (quick := batch._plain(row_)) is not None:
+        assert batch._closely(row_) == (None, quick)
