@@ -30,6 +30,9 @@ select set_config('role', $1, false), set_config('hub.person', $2, false), set_c
        set_config('default_transaction_read_only', $6, false)
 """
 
+SLOWEST_READER = "10min"
+"""How long whoever takes a stream may need for one list of rows."""
+
 _LOST = (
     OSError,
     asyncpg.PostgresConnectionError,
@@ -242,6 +245,8 @@ class Sessions:
         """The rows of one statement in one snapshot, so many at a time; at least one list, which may be empty. The
         connection is held until the last is taken, or the iterator is closed."""
         async with self.connection(caller) as connection, connection.transaction(readonly=True):
+            # Over a bad link ten thousand rows take minutes, in which the transaction has nothing to do.
+            await connection.execute(f"set local idle_in_transaction_session_timeout = '{SLOWEST_READER}'")
             cursor = await connection.cursor(sql, *parameters)
             coming = asyncio.ensure_future(cursor.fetch(at_once))
             try:

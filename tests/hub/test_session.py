@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy import text
 
 from hub.county.load import load_county
@@ -405,3 +406,28 @@ async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 
             return True
         await asyncio.sleep(0.05)
     return False
+
+
+async def test_a_slow_reader_keeps_a_stream_and_gets_the_rows_of_its_beginning(fresh_database: County) -> None:
+    with psycopg.connect(fresh_database.owner_url, autocommit=True) as owner:
+        name = sql.Identifier(fresh_database.name)
+        owner.execute(sql.SQL("alter database {} set idle_in_transaction_session_timeout = '300ms'").format(name))
+    sessions = Sessions(fresh_database.login_url, Database())
+    await sessions.open()
+    try:
+        found: list[int] = []
+        async for rows in sessions.stream(PUBLIC, "select generate_series(1, 7)", [], 3):
+            found += [number for (number,) in rows]
+            await asyncio.sleep(0.6)
+        assert found == list(range(1, 8))
+        # None, and a number that goes in whole: at least one list, and none too many.
+        for many, lists in ((0, [0]), (6, [3, 3])):
+            asked = f"select generate_series(1, {many})"
+            assert [len(rows) async for rows in sessions.stream(PUBLIC, asked, [], 3)] == lists
+        # Whoever leaves in the middle leaves the connection to others.
+        stream = sessions.stream(PUBLIC, "select generate_series(1, 100000)", [], 3)
+        assert len(await anext(stream)) == 3
+        await stream.aclose()  # type: ignore[attr-defined]
+        assert await sessions.fetch(PUBLIC, "select 1 as one", [])
+    finally:
+        await sessions.close()
