@@ -333,7 +333,8 @@ class Hub(_Layers):
         """Lines that are still listened to end, and the connections are closed."""
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
-            task.cancel()
+            if not task.cancelling():  # who is told twice leaves without closing the line
+                task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await self.asynchronous.close()
 
