@@ -10,6 +10,7 @@ answered with RESYNC.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -17,7 +18,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,6 +77,25 @@ def take(cluster: Cluster, folder: Path, keep_days: int, say: Say) -> Base:
     Raises BackupFailed."""
     installation = _installation(cluster)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(folder):
+        return _take(installation, cluster, folder, keep_days, say)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One copy at a time: a second one would take the first for what an interrupted one left. Raises BackupFailed."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise BackupFailed(f"Another `hub backup` is copying into {folder}: wait for it.") from None
+    else:
+        yield
+    finally:
+        os.close(held)
+
+
+def _take(installation: Installation, cluster: Cluster, folder: Path, keep_days: int, say: Say) -> Base:
     for left in folder.glob("partial-*"):
         say(f"{left.name} was interrupted: it goes.")
         shutil.rmtree(left)

@@ -613,6 +613,8 @@ async def assign_driver(
     if not await locked(change, vehicles, vehicle, vehicles.c.id):
         raise NotFound("input.vehicle: there is no such vehicle, or you may not change it")
     person = await seen(change, people, input.person, "input.person", "a person")
+    # One hand-over at a time: two people who change vehicles would wait for each other's rows.
+    await change.rows(select(func.pg_advisory_xact_lock(func.hashtext("vehicle_drivers"))))
     at_the_wheel = vehicle_drivers.c.until.is_(None)
     known = await change.rows(
         select(vehicle_drivers.c.id).where(

@@ -263,6 +263,7 @@ LAYERS: dict[str, Layer] = {
                 Column("geometry", Kind.GEOMETRY, "Where, a point."),
             ),
             _positions,
+            path=("nodes", "positions"),
         ),
         Layer(
             "patrols",

@@ -157,7 +157,7 @@ export function startPatrols({ onRead, onOpen, onFit }) {
         el("strong", {}, [patrol.unit?.name, patrol.beat?.name].filter(Boolean).join(" · ") || patrol.reference),
         el("span", {}, about.filter(Boolean).join(" · ")),
       ),
-      is ? inCard(patrol) : "",
+      is ? inCard(patrol, { listed: true }) : "",
       is && vehicle ? el("button", { type: "button", class: "button-plain", onClick: () => onOpen(vehicle.plate) }, `Open ${vehicle.plate}`) : "",
     );
   }
@@ -216,8 +216,12 @@ function when({ status, plannedStart, startedAt, endedAt }) {
 
 const kilometres = (/** @type {number} */ meters) => `${(meters / 1000).toFixed(1)} km`;
 
-/** What a vehicle's card says of its patrol. @param {Patrol} patrol */
-export function inCard(patrol) {
+/**
+ * What a vehicle's card says of its patrol; in the list, where unit, beat and time stand above it, only the rest.
+ * @param {Patrol} patrol
+ * @param {{ listed?: boolean }} [how]
+ */
+export function inCard(patrol, { listed = false } = {}) {
   const { coverage, checkpoints = [] } = patrol;
   const seen = checkpoints.filter(({ visitedAt }) => visitedAt).length;
   const planned = coverage?.plannedMeters;
@@ -225,7 +229,7 @@ export function inCard(patrol) {
     "section",
     { class: "patrol" },
     el("h3", {}, patrol.status === "UNDER_WAY" ? `On patrol ${patrol.reference}` : `Patrol ${patrol.reference}`),
-    el("p", {}, [patrol.unit?.name, patrol.beat?.name, when(patrol)].filter(Boolean).join(" · ")),
+    listed ? "" : el("p", {}, [patrol.unit?.name, patrol.beat?.name, when(patrol)].filter(Boolean).join(" · ")),
     planned
       ? el(
           "p",

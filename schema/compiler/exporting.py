@@ -21,7 +21,7 @@ from schema.compiler.execution import CompiledSchema
 from schema.compiler.mapping import ENTITIES
 from schema.compiler.pieces import fixed
 from schema.compiler.render import Renderer
-from schema.compiler.selection import Request, Selected, collected, select_root
+from schema.compiler.selection import Request, collected, select_root
 
 
 class Kind(Enum):
@@ -59,10 +59,13 @@ class Layer:
     description: str
     entity: type
     document: str
-    """An operation with `$where` and `$orderBy`, whose innermost list this is."""
+    """An operation with `$where` and `$orderBy`, one list of which this is."""
     columns: tuple[Column, ...]
     build: Callable[[Any], tuple[Any, Sequence[Any]]]
     """From an alias of the entity's table to what is read (`select_from`), and an expression for each column."""
+
+    path: tuple[str, ...] = ()
+    """The way from the operation's root to that list, by names of fields; empty where it is the root's."""
 
     @property
     def packed(self) -> tuple[int, ...]:
@@ -99,7 +102,9 @@ def exported(
     query = schema._schema.query_type
     assert query is not None
     ((key, nodes),) = collected(request, query, [operation.selection_set]).items()
-    selected = _innermost(select_root(request, key, nodes))
+    selected = select_root(request, key, nodes)
+    for name in layer.path:
+        (selected,) = (child for child in selected.children if child.name == name)
     renderer = Renderer(schema.mapping, limits)
     entity = ENTITIES[layer.entity]
     alias = renderer.alias(entity)
@@ -119,12 +124,6 @@ def exported(
         read = read.limit(literal_column(str(int(first))))
     statement = renderer.finished(read, ())
     return statement.sql, statement.parameters(values)
-
-
-def _innermost(selected: Selected) -> Selected:
-    """The list that has the variables: `vehicles { nodes { positions(where: $where) … } }` is one of positions."""
-    below = [each for child in selected.children for each in child.children if each.name == "positions"]
-    return below[0] if below else selected
 
 
 def _written(kind: Kind, value: Any, form: Form) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -138,6 +139,12 @@ def test_what_cannot_be_restored_is_said_and_nothing_is_left(place: Path) -> Non
     with Cluster(home):
         assert hub("backup", str(copies), **settings).returncode == 0
         (only,) = bases(copies)
+        # A second one at the same moment spoils nothing.
+        held = os.open(copies, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        second = hub("backup", str(copies), **settings)
+        assert (second.returncode, "is copying into" in second.stderr) == (1, True), second.stderr
+        os.close(held)
         for wrong, said in (
             ("yesterday", "send a time such as"),
             ("2020-01-01", "lies before the oldest copy"),

@@ -93,6 +93,23 @@ async def test_of_many_who_take_a_vehicle_at_once_one_drives_it(garage: County) 
         assert (len(everybody), sum(still for _, still in everybody)) == (4, 1)
 
 
+async def test_two_who_change_vehicles_with_each_other_at_once_do_not_block_each_other(garage: County) -> None:
+    async with running(garage.login_url) as hub:
+        token = await hub.token("manager")
+        made = [
+            (await hub.ask(ADD, {"input": {"plate": plate, "kind": "CAR"}}, token=token))["addVehicle"]["vehicle"]["id"]
+            for plate in ("KDD 006A", "KDD 007A")
+        ]
+        people = [person(garage, name) for name in ("achieng", "baraka")]
+        for turn in range(12):
+            given = [{"input": {"vehicle": made[at], "person": people[(at + turn) % 2]}} for at in (0, 1)]
+            answers = await asyncio.gather(*(hub.post(ASSIGN, each, token=token) for each in given))
+            assert [answer.status_code for answer in answers] == [200, 200], [answer.text for answer in answers]
+            at_the_wheel = [who for who, _ in (await drivers(hub, token)).values()]
+            # The later one took the person from where the earlier one had put them, or both changed places.
+            assert len(set(at_the_wheel) - {None}) == sum(who is not None for who in at_the_wheel) >= 1
+
+
 async def test_who_drives_is_not_for_everybody_who_sees_vehicles(garage: County) -> None:
     async with running(garage.login_url) as hub:
         token = await hub.token("manager")
