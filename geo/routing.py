@@ -22,6 +22,9 @@ _ECCENTRICITY_2 = _FLATTENING * (2 - _FLATTENING)
 _STATION = 25.0
 """Metres between the points at which a drive's speed is worked out."""
 
+_SAME_PLACE = 0.001
+"""Metres: places closer than this are one."""
+
 
 class NoWay(ValueError):
     """No road leads from the one place to the other, or a place is none of the graph's."""
@@ -171,15 +174,18 @@ def driven(
     """A drive along a path from rest to rest: a moment every `every` seconds, the first at 0, and the last at its end.
 
     Nobody drives faster than the road's speed or `top_kmh`; speed grows and falls by `acceleration`, in m/s², also
-    between roads of different speeds. Bends are not slowed for. A path without roads, or without length, gives nothing.
+    between roads of different speeds. Bends are not slowed for. A path without roads, or one that never gets a
+    millimetre away from its start, gives nothing.
     """
     line: list[Position] = []
     tops: list[float] = []  # of the stretch that begins at each station, m/s
+    # Points closer than a millimetre are one: between them the sums below would divide by (nearly) nothing.
+    one = path.roads[0].line[0] if path.roads else (0.0, 0.0)
     for road in path.roads:
         top = min(road.speed_kmh, top_kmh) / 3.6
-        for one, other in pairwise(road.line):
+        for other in road.line:
             apart = metres(one, other)
-            if apart == 0:
+            if apart < _SAME_PLACE:
                 continue
             # Two at least: with rest at both ends of a single stretch nothing would ever move.
             parts = max(2, math.ceil(apart / _STATION))
@@ -187,6 +193,7 @@ def driven(
                 share = part / parts
                 line.append((one[0] + share * (other[0] - one[0]), one[1] + share * (other[1] - one[1])))
                 tops.append(top)
+            one = other
     if not line:
         return
     line.append(path.roads[-1].line[-1])
