@@ -10,6 +10,7 @@ from strawberry.tools import create_type
 from schema import areas, demonstration, fleet, incidents, journal, landmarks, patrols, people, photos
 from schema.compiler import vocabulary
 from schema.compiler.execution import CompiledSchema
+from schema.compiler.nodes import node
 from schema.scalars import SCALARS
 
 DOMAINS: tuple[Any, ...] = (areas, landmarks, people, incidents, photos, fleet, patrols, journal, demonstration)
@@ -20,7 +21,7 @@ def _build() -> CompiledSchema:
     vocabulary.build()
     query = create_type(
         "Query",
-        [vocabulary.complete_root(root) for domain in DOMAINS for root in domain.ROOTS],
+        [*(vocabulary.complete_root(root) for domain in DOMAINS for root in domain.ROOTS), node()],
         description="What the hub can be asked. Every read below is answered by one SQL statement.",
     )
     mutation = create_type(

@@ -36,6 +36,7 @@ from geo.columns import geometry
 from geo.sql import covers, meters_between, nearest_id
 from schema.columns import key
 from schema.compiler.mapping import column, computed, entity, many, metadata, one, row, rows
+from schema.compiler.nodes import Node
 from schema.compiler.paging import Connection
 from schema.scalars import GeoJSON, Position
 
@@ -187,7 +188,7 @@ class AreaLevel(Enum):
 
 
 @entity(sources, order=("slug",))
-class Source:
+class Source(Node):
     """Where a fact comes from, so that a figure can be defended."""
 
     id: strawberry.ID = column("Key of the source, a UUIDv7.")
@@ -283,7 +284,7 @@ class AreaFigure:
 
 
 @entity(waters, order=("name",))
-class Water:
+class Water(Node):
     """Water that belongs to the county: people drown beyond the shore where the wards end."""
 
     id: strawberry.ID = column("Key of the water, a UUIDv7.")
@@ -296,7 +297,7 @@ class Water:
 
 
 @entity(counties, order=("code",))
-class County:
+class County(Node):
     """The county, today."""
 
     id: strawberry.ID = column("Key of the county, a UUIDv7.")
@@ -320,7 +321,7 @@ class County:
 
 
 @entity(sub_counties, order=("code",))
-class SubCounty:
+class SubCounty(Node):
     """A sub-county, today; its bounds are those of a constituency."""
 
     id: strawberry.ID = column("Key of the sub-county, a UUIDv7.")
@@ -350,7 +351,7 @@ class SubCounty:
 
 
 @entity(wards, order=("code",))
-class Ward:
+class Ward(Node):
     """A county assembly ward, today."""
 
     id: strawberry.ID = column("Key of the ward, a UUIDv7.")

@@ -45,6 +45,7 @@ from schema.columns import demonstration, key, origin
 from schema.compiler.mapping import column, computed, entity, many, metadata, one, row, rows
 from schema.compiler.moves import moves
 from schema.compiler.nearest import nearest
+from schema.compiler.nodes import Node
 from schema.compiler.paging import Connection
 from schema.compiler.writes import Change, stale, write
 from schema.errors import CONSTRAINTS, BadUserInput, Conflict, Forbidden, NotFound
@@ -220,7 +221,7 @@ class QuarantineReason(Enum):
 
 
 @entity(departments, order=("name",))
-class Department:
+class Department(Node):
     """A department of the county that vehicles belong to."""
 
     id: strawberry.ID = column("Key of the department, a UUIDv7.")
@@ -269,7 +270,7 @@ class VehiclePosition:
 
 
 @entity(devices, order=("created_at",))
-class Device:
+class Device(Node):
     """A tracker or telephone that says where a vehicle is. Its key was shown once, when it was made."""
 
     id: strawberry.ID = column("Key of the device, a UUIDv7.")
@@ -280,7 +281,7 @@ class Device:
 
 
 @entity(vehicle_drivers, order=("since",))
-class VehicleDriver:
+class VehicleDriver(Node):
     """Somebody who drives a vehicle, or did: a vehicle has one driver at a time, and nobody drives two at once."""
 
     id: strawberry.ID = column("Key of the driver's time with the vehicle, a UUIDv7.")
@@ -293,7 +294,7 @@ class VehicleDriver:
 
 
 @entity(quarantined_fixes, order=("received_at",))
-class QuarantinedFix:
+class QuarantinedFix(Node):
     """A fix that cannot be true, kept aside: what a wrong clock or a lost satellite says."""
 
     id: strawberry.ID = column("Key of the fix, a UUIDv7.")
@@ -310,7 +311,7 @@ _NO_DOUBTS = literal_column("'{}'::text[]", ARRAY(Text))
 
 
 @entity(vehicles, order=("plate",))
-class Vehicle:
+class Vehicle(Node):
     """A vehicle or boat of the county."""
 
     id: strawberry.ID = column("Key of the vehicle, a UUIDv7.")

@@ -42,10 +42,13 @@ from schema.columns import key, origin
 from schema.compiler.aggregates import aggregate, group, measure, totals
 from schema.compiler.events import ChangeKind, changes
 from schema.compiler.mapping import column, computed, entity, few, many, metadata, one, row, rows
+from schema.compiler.nearest import nearest
+from schema.compiler.nodes import Node
 from schema.compiler.paging import Connection
 from schema.compiler.writes import Change, stale, write
 from schema.errors import CONSTRAINTS, BadUserInput, Conflict, Forbidden, NotFound
-from schema.landmarks import landmarks
+from schema.fleet import NearestVehicle, Vehicle, latest_positions
+from schema.landmarks import Landmark, NearestLandmark, landmarks
 from schema.people import Person
 from schema.photos import MOST_PHOTOS, Photo
 from schema.scalars import GeoJSON, Position
@@ -249,7 +252,7 @@ class IncidentEntryKind(Enum):
 
 
 @entity(incident_entries, order=("at",))
-class IncidentEntry:
+class IncidentEntry(Node):
     """One line of an incident's timeline."""
 
     id: strawberry.ID = column("Key of the entry, a UUIDv7.")
@@ -270,7 +273,7 @@ class IncidentReporter:
 
 
 @entity(incidents, order=("reported_at",))
-class Incident:
+class Incident(Node):
     """Something that happened and that the county deals with."""
 
     id: strawberry.ID = column("Key of the incident, a UUIDv7.")
@@ -309,6 +312,15 @@ class Incident:
         lambda incident, photo: (photo.incident_id == incident.id) & photo.erased_at.is_(None),
         most=MOST_PHOTOS,
     )
+
+    @nearest(NearestVehicle, Vehicle, positions=latest_positions, belongs="vehicle_id", at="location")
+    def nearest_vehicles(vehicle: Any) -> None:
+        """The vehicles whose latest position is nearest to the incident, nearest first: of those that can be sent by
+        `where: { status: { eq: AVAILABLE } }`."""
+
+    @nearest(NearestLandmark, Landmark, at="location")
+    def nearest_landmarks(landmark: Any) -> None:
+        """The landmarks nearest to the incident, nearest first: `where: { kind: { eq: HOSPITAL } }`."""
 
     @computed
     def distance_meters(

@@ -12,6 +12,7 @@ from geo.columns import geometry
 from geo.sql import covers
 from schema.areas import Source, Ward
 from schema.compiler.mapping import column, entity, metadata, one, rows
+from schema.compiler.nodes import Node
 from schema.scalars import GeoJSON
 
 landmarks = Table(
@@ -42,7 +43,7 @@ class LandmarkKind(Enum):
 
 
 @entity(landmarks, order=("name",))
-class Landmark:
+class Landmark(Node):
     """A place that people name when they report something. About where it is, not surveyed."""
 
     id: strawberry.ID = column("Key of the landmark, a UUIDv7: `reportIncident` takes it as the place.")
@@ -55,6 +56,12 @@ class Landmark:
         lambda landmark, ward: covers(ward.boundary, landmark.location),
     )
     source: Source = one("Who says so.", lambda landmark, source: source.id == landmark.source_id)
+
+
+@strawberry.type(description="A landmark, and how far it is.")
+class NearestLandmark:
+    distance_meters: float = strawberry.field(description="Metres to it, in a straight line.")
+    landmark: Landmark = strawberry.field(description="The landmark.")
 
 
 @rows(Landmark)

@@ -45,6 +45,7 @@ from schema.columns import demonstration, key, origin
 from schema.compiler.aggregates import aggregate, group, measure, totals
 from schema.compiler.events import ChangeKind, changes
 from schema.compiler.mapping import column, computed, entity, few, many, metadata, one, row, rows
+from schema.compiler.nodes import Node
 from schema.compiler.paging import Connection
 from schema.compiler.writes import Change, stale, write
 from schema.errors import CONSTRAINTS, BadUserInput, Conflict, Forbidden, NotFound
@@ -165,7 +166,7 @@ class PatrolStatus(Enum):
 
 
 @entity(checkpoints, order=("name",))
-class Checkpoint:
+class Checkpoint(Node):
     """A place of a beat at which a patrol shall have been."""
 
     id: strawberry.ID = column("Key of the place, a UUIDv7.")
@@ -175,7 +176,7 @@ class Checkpoint:
 
 
 @entity(beats, order=("name",))
-class Beat:
+class Beat(Node):
     """An area or a line that patrols keep an eye on, again and again."""
 
     id: strawberry.ID = column("Key of the beat, a UUIDv7.")
@@ -195,7 +196,7 @@ class Beat:
 
 
 @entity(units, order=("name",))
-class Unit:
+class Unit(Node):
     """An enforcement unit that goes on patrol."""
 
     id: strawberry.ID = column("Key of the unit, a UUIDv7.")
@@ -216,7 +217,7 @@ class Unit:
 
 
 @entity(patrol_members)
-class PatrolMember:
+class PatrolMember(Node):
     """Somebody on a patrol: on duty while it is under way."""
 
     id: strawberry.ID = column("Key of the membership, a UUIDv7.")
@@ -268,7 +269,7 @@ _INFINITY: Any = literal_column("'infinity'::timestamptz")
 
 
 @entity(patrols, order=("planned_start",))
-class Patrol:
+class Patrol(Node):
     """A unit goes out on a beat."""
 
     id: strawberry.ID = column("Key of the patrol, a UUIDv7.")

@@ -43,6 +43,7 @@ from schema.areas import Area
 from schema.columns import key
 from schema.compiler.inside import as_root
 from schema.compiler.mapping import column, computed, entity, few, metadata, row, rows
+from schema.compiler.nodes import Node
 
 MOST_AREAS = 50
 """More than the county has units."""
@@ -170,7 +171,7 @@ class Role(Enum):
 
 
 @entity(people, order=("name",))
-class Person:
+class Person(Node):
     """Somebody who may sign in. Callers find themselves here, and those whom their roles let them see."""
 
     id: strawberry.ID = column("Key of the person, a UUIDv7.")

@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from schema.compiler.mapping import column, computed, entity, metadata, one
+from schema.compiler.nodes import Node
 from schema.compiler.writes import Change
 from schema.errors import CONSTRAINTS, Conflict, Forbidden
 from schema.people import Person
@@ -56,7 +57,7 @@ photos = Table(
 
 
 @entity(photos, order=("added_at",))
-class Photo:
+class Photo(Node):
     """A photo of an incident, made anew by the hub: upright, in sRGB, without the place, time and names in the file."""
 
     id: strawberry.ID = column("Key of the photo, a UUIDv7.")

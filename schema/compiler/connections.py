@@ -28,16 +28,19 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.sql.elements import Grouping
 
 from geo import sql as spatial
-from schema.compiler.filters import condition
-from schema.compiler.mapping import ColumnSpec, Entity
+from schema.compiler.filters import MAX_RELATIONS, condition
+from schema.compiler.mapping import ColumnSpec, Entity, OneSpec
 from schema.compiler.paging import DEFAULT_PAGE, decode_cursor
-from schema.compiler.pieces import Piece, as_boolean, fixed, in_cursor, joined, members, or_null, quoted
+from schema.compiler.pieces import Piece, as_boolean, as_json, fixed, in_cursor, joined, members, or_null, quoted
 from schema.compiler.selection import Argument, Leaf, Read, Selected
 from schema.compiler.values import converter
 from schema.errors import BadUserInput, QueryTooComplex
 
 if TYPE_CHECKING:
     from schema.compiler.render import Renderer
+
+MAX_RELATED_KEYS = 3
+"""Keys of an order that lead through relations: each is a look-up for every row, wherever it is compared."""
 
 MAX_KEYS = 10
 """Keys of an order: what comes after a cursor takes a comparison for each key and each key before it."""
@@ -54,6 +57,8 @@ class _Key:
     said: str
     place: Leaf | None = None
     """Where a distance is measured from: from elsewhere the same rows stand in another order."""
+    related: bool = False
+    """Whether it leads through a relation."""
 
 
 @dataclass(frozen=True)
@@ -110,21 +115,42 @@ class Page:
             place = f"{self.selected.key}(orderBy)"
             raise QueryTooComplex(f"{place} has {len(order_by)} keys; at most {MAX_KEYS} are taken", limit=MAX_KEYS)
         keys = [
-            self._key(name, direction, f"{self.selected.key}(orderBy)[{at}].{name}")
+            self._key(self.entity, name, direction, f"{self.selected.key}(orderBy)[{at}].{name}")
             for at, item in enumerate(order_by or ())
             for name, direction in item.items()
         ]
-        keys = keys or [self._column_key(name, descending=False) for name in self.entity.order]
+        if sum(key.related for key in keys) > MAX_RELATED_KEYS:
+            raise QueryTooComplex(
+                f"{self.selected.key}(orderBy) leads through relations in over {MAX_RELATED_KEYS} keys",
+                limit=MAX_RELATED_KEYS,
+            )
+        keys = keys or [_column_key(self.entity, name, descending=False) for name in self.entity.order]
         if not any(key.said == self.entity.key for key in keys):
-            keys.append(self._column_key(self.entity.key, descending=False))
+            keys.append(_column_key(self.entity, self.entity.key, descending=False))
         return keys
 
-    def _key(self, name: str, direction: Argument, place: str) -> _Key:
-        field = self.renderer.mapping.field(self.entity, name)
+    def _key(self, entity: Entity, name: str, direction: Argument, place: str, relations: int = 0) -> _Key:
+        field = self.renderer.mapping.field(entity, name)
+        if isinstance(field.spec, OneSpec):
+            if relations == MAX_RELATIONS:
+                raise QueryTooComplex(
+                    f"{place}: an order leads through at most {MAX_RELATIONS} relations", limit=MAX_RELATIONS
+                )
+            ((below, lower),) = direction.items()
+            inner = self._key(field.target, below, lower, f"{place}.{below}", relations + 1)
+            on = field.spec.on
+
+            def related(row: Any) -> ColumnElement[Any]:
+                other = self.renderer.alias(field.target)
+                value = select(inner.of(other.c)).select_from(other)
+                found = self.renderer.only(field.target, other, on(row, other.c), value)
+                return found.correlate_except(other).scalar_subquery()
+
+            return _Key(related, inner.descending, True, inner.type, f"{name}.{inner.said}", inner.place, related=True)
         assert isinstance(field.spec, ColumnSpec)
         column = field.spec.column or field.python_name
         if not isinstance(direction, dict):
-            return self._column_key(column, descending=direction.value == "desc")
+            return _column_key(entity, column, descending=direction.value == "desc")
         from_ = (direction.get("distance") or {}).get("from")
         if from_ is None:
             raise BadUserInput(f"{place}.distance is missing: send {{ distance: {{ from: [longitude, latitude] }} }}")
@@ -132,11 +158,7 @@ class Page:
         def distance(row: Any) -> ColumnElement[float]:
             return spatial.meters_between(row[column], self.renderer.point(from_))
 
-        return _Key(distance, False, bool(self.entity.table.c[column].nullable), Double(), f"{name}.distance", from_)
-
-    def _column_key(self, column: str, *, descending: bool) -> _Key:
-        declared = self.entity.table.c[column]
-        return _Key(lambda row: row[column], descending, bool(declared.nullable), declared.type, column)
+        return _Key(distance, False, bool(entity.table.c[column].nullable), Double(), f"{name}.distance", from_)
 
     def _digest(self, variables: Any) -> str:
         """What a cursor of this list begins with."""
@@ -288,9 +310,16 @@ class Page:
                 named.append((below.key, [f'"{self.entity.name}Edge"']))
             elif below.name == "cursor":
                 named.append((below.key, ['"', cursor, '"']))
+            elif below.name == "distanceMeters":
+                named.append((below.key, [self._distance(row, below)]))
             else:
                 named.append((below.key, [self.renderer.object(self.entity, row, below.children)]))
         return joined(*members(named))
+
+    def _distance(self, row: Any, selected: Selected) -> Piece:
+        """How far a row is from where the order measures."""
+        key = next((key for key in self.keys if key.place is not None), None)
+        return "null" if key is None else or_null(as_json(key.of(row), Double(), selected.type))
 
     def _items(self, column: Any, page: _Made) -> list[Piece]:
         """`[…]` of the page's rows, in the list's order."""
@@ -336,6 +365,11 @@ class Page:
         query = self._rows(select(literal_column("1")).select_from(alias), alias.c)
         beyond = func.coalesce(self._beyond(alias.c, cursor, after=after), false())  # unknown beside missing values
         return exists(query.where(not_(beyond)).correlate_except(alias))
+
+
+def _column_key(entity: Entity, column: str, *, descending: bool) -> _Key:
+    declared = entity.table.c[column]
+    return _Key(lambda row: row[column], descending, bool(declared.nullable), declared.type, column)
 
 
 def _sketch(argument: Argument) -> Any:

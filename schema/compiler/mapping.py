@@ -133,8 +133,11 @@ def entity(table: Table, *, order: tuple[str, ...] = (), key: str | None = None)
                             raise TypeError(f"{cls.__name__}.{name}: {table.name} has no column {part}")
         for name, value in vars(cls).items():
             if isinstance(value, StrawberryField) and name not in cls.__annotations__:
-                spec = value.metadata[SPEC]  # a decorated function: its return annotation is the field's
-                cls.__annotations__[name] = spec.expression.__annotations__["return"]
+                # A decorated function: what it declares, or its own return annotation, is the field's.
+                declared = value.type_annotation
+                cls.__annotations__[name] = (
+                    declared.raw_annotation if declared else value.metadata[SPEC].expression.__annotations__["return"]
+                )
         undeclared = [name for name in cls.__annotations__ if not isinstance(vars(cls).get(name), StrawberryField)]
         if undeclared:
             raise TypeError(f"{cls.__name__}.{undeclared[0]}: say column, one, many or computed")
@@ -267,7 +270,8 @@ class Mapping:
         declared: StrawberryField = definition.extensions["strawberry-definition"]
         named = get_named_type(definition.type)
         target = entity
-        if isinstance(named, GraphQLObjectType):
+        # What lists rows with something beside them (how far they are) is no entity, and no relation.
+        if isinstance(named, GraphQLObjectType) and not isinstance(declared.metadata[SPEC], CompiledRoot):
             inner = get_named_type(named.fields["nodes"].type) if "nodes" in named.fields else named
             target = self.entities[inner.name]
         return Field(

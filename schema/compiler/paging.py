@@ -33,6 +33,10 @@ class PageInfo:
 class Edge(Generic[T]):
     cursor: str = strawberry.field(description="This row's place: send it as `after` or `before`.")
     node: T = strawberry.field(description="The row.")
+    distance_meters: float | None = strawberry.field(
+        description="Metres from the place that the list is ordered by the distance from (the first, where `orderBy` "
+        "names several); null in any other order, and where the row has no such shape."
+    )
 
 
 @strawberry.type(description="A page of a list.")

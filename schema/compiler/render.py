@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Double,
     LargeBinary,
+    Select,
     Text,
     and_,
     bindparam,
@@ -50,6 +51,7 @@ from schema.compiler.mapping import (
     ValueSpec,
 )
 from schema.compiler.nearest import NearestSpec
+from schema.compiler.nodes import NodeSpec
 from schema.compiler.pieces import Piece, as_json, fixed, joined, or_null
 from schema.compiler.pieces import members as pieces_of
 from schema.compiler.selection import Argument, Leaf, Read, Selected, always
@@ -144,11 +146,11 @@ class Renderer:
             self._costs[-1].append(Cost(always(MAX_GROUPS)))
             return aggregates.rendered(self, spec, selected)
         if isinstance(spec, NearestSpec):
-            self._costs.append([])
-            answer = nearest.rendered(self, spec, selected)
-            below = self._costs.pop()
-            self._costs[-1].append(Cost(nearest.size_of(selected), below))
-            return answer
+            place = selected.arguments["to"]
+            assert isinstance(place, Leaf)
+            return self._nearest(spec, selected, self.point(place))
+        if isinstance(spec, NodeSpec):
+            return self._node(selected)
         assert isinstance(spec, RootSpec)
         make = self.list if spec.many else self.one
         return make(ENTITIES[spec.entity], selected, lambda row: self._called(spec.body, row, selected))
@@ -356,19 +358,27 @@ class Renderer:
                 return self.list(field.target, selected, lambda other: on(row, other))
             case FewSpec(on, most):
                 return self._few(field.target, selected, lambda other: on(row, other), most)
+            case NearestSpec() as spec:
+                assert spec.at is not None
+                self._costs[-1].append(Cost(always(nearest.SEARCH)))
+                return self._nearest(spec, selected, row[spec.at])
         raise AssertionError(field.spec)
 
     def one(self, entity: Entity, selected: Selected, on: Callable[[Any], Any]) -> ColumnElement[str]:
         """`{…}` of the row for which `on` holds, or null."""
         alias = self.alias(entity)
-        where = on(alias.c)
         found = select(self.object(entity, alias.c, selected.children).label("json")).select_from(alias)
+        return or_null(self.only(entity, alias, on(alias.c), found).correlate_except(alias).scalar_subquery())
+
+    @staticmethod
+    def only(entity: Entity, alias: FromClause, where: Any, found: Select[Any]) -> Select[Any]:
+        """The one row of `alias` for which `where` holds."""
         if where is not None:
             found = found.where(where)
         if not _is_by_key(where, alias.c[entity.key]):
             # Several rows may answer (a point on a border): the first in the list's own order does.
             found = found.order_by(*(alias.c[name] for name in (*entity.order, entity.key))).limit(literal_column("1"))
-        return or_null(found.correlate_except(alias).scalar_subquery())
+        return found
 
     def _few(self, entity: Entity, selected: Selected, on: Callable[[Any], Any], most: int) -> ColumnElement[str]:
         """`[{…}, …]` in the entity's own order."""
@@ -381,6 +391,25 @@ class Renderer:
         listed = func.string_agg(item, aggregate_order_by(fixed(","), *order), type_=Text)
         found = select(joined("[", func.coalesce(listed, fixed("")), "]")).select_from(alias).where(on(alias.c))
         return found.correlate_except(alias).scalar_subquery()
+
+    def _nearest(self, spec: NearestSpec, selected: Selected, to: Any) -> ColumnElement[str]:
+        """`[{…}, …]`, nearest first: see `nearest.py`."""
+        self._costs.append([])
+        answer = nearest.rendered(self, spec, selected, to)
+        below = self._costs.pop()
+        self._costs[-1].append(Cost(nearest.size_of(selected), below))
+        return answer
+
+    def _node(self, selected: Selected) -> ColumnElement[str]:
+        """`{…}` of the row with an id, of whatever type it is, or null."""
+        key = self.bind(selected.arguments["id"], sqltypes.Uuid())
+        answers = []
+        for name, children in selected.variants.items():
+            entity = self.mapping.entities[name]
+            alias = self.alias(entity)
+            found = select(self.object(entity, alias.c, children)).select_from(alias)
+            answers.append(found.where(alias.c[entity.key] == key).correlate_except(alias).scalar_subquery())
+        return func.coalesce(*answers, fixed("null"))
 
     def list(self, entity: Entity, selected: Selected, on: Callable[[Any], Any]) -> ColumnElement[str]:
         """A connection: see `connections.py`."""

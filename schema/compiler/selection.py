@@ -82,6 +82,8 @@ class Selected:
     """None for `__typename`."""
     arguments: dict[str, Argument]
     children: list[Selected] = dataclasses.field(default_factory=list)
+    variants: dict[str, list[Selected]] = dataclasses.field(default_factory=dict)
+    """Of a field whose type is an interface: what is selected below it, by the name of the row's own type."""
 
     @property
     def type(self) -> GraphQLNamedType:
@@ -130,10 +132,16 @@ def _selected(request: Request, parent: GraphQLObjectType, key: str, nodes: list
     here = f"{place}{key}"
     selected = Selected(key, name, definition, _arguments(request, definition, nodes[0], here))
     below = get_named_type(definition.type)
+    sets = [node.selection_set for node in nodes if node.selection_set]
+
+    def selected_of(type_: GraphQLObjectType) -> list[Selected]:
+        grouped = collected(request, type_, sets).items()
+        return [_selected(request, type_, child, child_nodes, f"{here}.") for child, child_nodes in grouped]
+
     if isinstance(below, GraphQLObjectType):
-        sets = [node.selection_set for node in nodes if node.selection_set]
-        for child, child_nodes in collected(request, below, sets).items():
-            selected.children.append(_selected(request, below, child, child_nodes, f"{here}."))
+        selected.children = selected_of(below)
+    elif isinstance(below, GraphQLInterfaceType):
+        selected.variants = {type_.name: selected_of(type_) for type_ in request.schema.get_possible_types(below)}
     return selected
 
 

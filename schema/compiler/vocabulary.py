@@ -163,8 +163,11 @@ def build() -> None:
         _build_inputs(entity)
     for entity in ENTITIES.values():
         for field in entity.type.__strawberry_definition__.fields:  # type: ignore[attr-defined]
-            if isinstance(spec_of(field), ManySpec):
+            spec = spec_of(field)
+            if isinstance(spec, ManySpec):
                 field.arguments = list_arguments(_target(entity, field))
+            elif isinstance(spec, NearestSpec):
+                field.arguments = _nearest_arguments(spec)
 
 
 def _build_inputs(entity: Entity) -> None:
@@ -189,6 +192,8 @@ def _build_inputs(entity: Entity) -> None:
                 orders[field.python_name] = ("Direction", said)
         elif isinstance(spec, OneSpec):
             filters[field.python_name] = (f"{_target(entity, field)}Filter", said)
+            if _has_order(_target(entity, field)):
+                orders[field.python_name] = (f"{_target(entity, field)}Order", f"By a field of it. {said}")
         elif isinstance(spec, (ManySpec, FewSpec)):
             filters[field.python_name] = (f"{_target(entity, field)}ListFilter", said)
     _input(f"{name}Filter", f"Conditions on {name}; all that are given must hold.", filters)
@@ -202,6 +207,15 @@ def _build_inputs(entity: Entity) -> None:
         },
     )
     _input(f"{name}Order", f"One key of an order over {name}.", orders, one_of=True)
+
+
+def _has_order(name: str) -> bool:
+    """Whether rows of an entity can be ordered by any column of their own."""
+    entity = next(known for known in ENTITIES.values() if known.name == name)
+    fields = entity.type.__strawberry_definition__.fields  # type: ignore[attr-defined]
+    specs = ((field.python_name, spec_of(field)) for field in fields)
+    columns = [(each, spec) for each, spec in specs if isinstance(spec, ColumnSpec) and spec.filterable]
+    return any(scalar_name(entity, each, spec) not in (None, "StringList") for each, spec in columns)
 
 
 def _target(entity: Entity, field: StrawberryField) -> str:
@@ -254,6 +268,13 @@ def _argument(name: str, type_: str, description: str) -> StrawberryArgument:
     )
 
 
+def _nearest_arguments(spec: NearestSpec) -> list[StrawberryArgument]:
+    return [
+        _argument("first", "int", f"How many; default {DEFAULT_NEAREST}, at most {MAX_NEAREST}."),
+        _argument("where", f"{spec.entity.__name__}Filter", "Of which rows; without it of all."),
+    ]
+
+
 def complete_root(field: StrawberryField) -> StrawberryField:
     """Give a root connection its list arguments, beside those of its own."""
     spec = spec_of(field)
@@ -271,8 +292,7 @@ def complete_root(field: StrawberryField) -> StrawberryField:
                 type_annotation=StrawberryAnnotation("Position", namespace=globals()),
                 description="The place, `[longitude, latitude]`.",
             ),
-            _argument("first", "int", f"How many; default {DEFAULT_NEAREST}, at most {MAX_NEAREST}."),
-            _argument("where", f"{spec.entity.__name__}Filter", "Of which rows; without it of all."),
+            *_nearest_arguments(spec),
         ]
     if isinstance(spec, RootSpec) and spec.many:
         field.arguments = [*field.arguments, *list_arguments(spec.entity.__name__)]

@@ -16,6 +16,7 @@ from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
     GraphQLInputType,
+    GraphQLInterfaceType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
@@ -26,11 +27,11 @@ from graphql import (
 )
 from hypothesis import strategies as st
 
-from tests.schema.plain import County, snake
+from tests.schema.plain import NODES, County, snake
 
 T = TypeVar("T")
 
-ROOTS = ("wards", "wards", "subCounties", "subCounties", "county", "ward", "subCounty", "wardAt", "nearestWard")
+ROOTS = ("wards",) * 3 + ("subCounties",) * 3 + ("county", "ward", "subCounty", "wardAt", "nearestWard", "node")
 ROWS = {"Ward": 7, "SubCounty": 7, "AreaName": 3, "AreaMembership": 2, "AreaBoundary": 2, "AreaFigure": 3, "Water": 2}
 """About how many rows a nested list brings, so that answers stay small."""
 MOST_ROWS = 900
@@ -61,7 +62,7 @@ TEXTS = (
 class Scope:
     """Where fields are collected: a response key means one thing in it."""
 
-    type: GraphQLObjectType
+    type: GraphQLObjectType | GraphQLInterfaceType
     prefix: str = ""
     """In a fragment, every key gets it: a fragment may be spread beside anything."""
     fields: dict[str, Drafted] = field(default_factory=dict)
@@ -246,7 +247,12 @@ class Draft:
         items = []
         for _ in range(self.number(1, 3 if depth < 2 else 2)):
             kind = self.number(0, 99)
-            if kind < 80 or depth > 6:
+            if isinstance(scope.type, GraphQLInterfaceType) and kind < 70:
+                # Keys of their own: a response key means one thing for all types of an interface.
+                on = self.schema.type_map[self.pick(NODES)]
+                below = self.selections(Scope(on, f"n{self.next()}_"), depth + 1, rows)
+                items.append(("inline", on.name, self.directives(), below))
+            elif kind < 80 or depth > 6:
                 items.append(self.field(scope, depth, rows))
             elif kind < 90:
                 on = self.pick((scope.type.name, None))
@@ -299,7 +305,7 @@ class Draft:
         key = name
         if scope.prefix or not plain or self.chance(15):
             key = f"{scope.prefix}{name}{self.next() if not plain or self.chance(50) else ''}"
-        below = Scope(type_) if isinstance(type_, GraphQLObjectType) else None
+        below = Scope(type_) if isinstance(type_, (GraphQLObjectType, GraphQLInterfaceType)) else None
         arguments, walk = self.arguments(fields[name].args)
         return Drafted(key, name, arguments, below, walk)
 

@@ -70,6 +70,9 @@ ENTITIES = {
     "Ward": Entity("wards", ("code",), {"subCounty": ("SubCounty", "sub_county_id")}, FACTS, UNIT),
 }
 
+NODES = ("Source", "Water", "County", "SubCounty", "Ward")
+"""Entities whose rows `node` finds."""
+
 CURSOR = "a cursor of "
 """What stands in a plain answer where the hub gives a cursor: this, and the row's id."""
 
@@ -155,8 +158,10 @@ class Plain:
             if name in ENTITIES:
                 for field_name, definition in type_.fields.items():  # type: ignore[attr-defined]
                     definition.resolve = functools.partial(self._field, name, field_name)
+        self.schema.get_type("Node").resolve_type = lambda row, *_: row.entity  # type: ignore[union-attr]
         query = self.schema.query_type
         assert query is not None
+        query.fields["node"].resolve = self._node
         for root in ("wards", "subCounties", "county", "ward", "subCounty", "wardAt", "nearestWard"):
             query.fields[root].resolve = getattr(self, f"_{root}")
 
@@ -172,6 +177,10 @@ class Plain:
 
     def _subCounties(self, _root: Any, _info: Any, **arguments: Any) -> Any:
         return self._page("SubCounty", self.county.rows["SubCounty"], arguments)
+
+    def _node(self, _root: Any, _info: Any, id: str) -> Any:
+        found = (self.county.by_id.get((entity, id.lower())) for entity in NODES)
+        return next((row for row in found if row is not None), None)
 
     def _county(self, _root: Any, _info: Any) -> Any:
         return min(self.county.rows["County"], key=lambda row: (row["code"], row.id), default=None)
@@ -248,7 +257,10 @@ class Plain:
         return {
             "totalCount": len(listed),
             "nodes": page,
-            "edges": [{"cursor": CURSOR + row.id, "node": row} for row in page],
+            "edges": [
+                {"cursor": CURSOR + row.id, "node": row, "distanceMeters": self._distance(row, arguments)}
+                for row in page
+            ],
             "pageInfo": {
                 "hasNextPage": following,
                 "hasPreviousPage": preceding,
@@ -256,6 +268,14 @@ class Plain:
                 "endCursor": ends[1],
             },
         }
+
+    def _distance(self, row: Row, arguments: dict[str, Any]) -> float | None:
+        """By the first key of the order that is a distance."""
+        for item in arguments.get("orderBy") or ():
+            names, direction = _path(item)
+            if isinstance(direction, dict):
+                return self._key(row.entity, names, direction)(row)
+        return None
 
     def _around(
         self, listed: list[Row], rest: list[Row], page: list[Row], arguments: dict[str, Any], key: Any
@@ -283,19 +303,28 @@ class Plain:
         keys: list[tuple[Any, bool]] = []
         named = set()
         for item in order_by or ():
-            ((name, direction),) = item.items()
-            named.add(name)
-            column = snake(name)
-            if isinstance(direction, dict):
-                place = direction["distance"]["from"]
-                keys.append((functools.partial(self._meters, column=column, place=place), False))
-            else:
-                keys.append((functools.partial(_column, column), direction == "DESC"))
+            names, direction = _path(item)
+            named.add(".".join(names))
+            keys.append((self._key(entity, names, direction), direction == "DESC"))
         if not keys:
             keys = [(functools.partial(_column, column), False) for column in ENTITIES[entity].order]
         if "id" not in named:
             keys.append((functools.partial(_column, "id"), False))
         return keys
+
+    def _key(self, entity: str, names: list[str], direction: Any) -> Any:
+        """A function from a row to the value that it stands by: of its own, or of the row that relations lead to."""
+        *through, name = names
+
+        def value(row: Row) -> Any:
+            for relation in through:
+                target, column = ENTITIES[row.entity].one[relation]
+                row = self.county.by_id[target, str(row[column])]
+            if isinstance(direction, dict):
+                return self._meters(row, snake(name), direction["distance"]["from"])
+            return row[snake(name)]
+
+        return value
 
     @staticmethod
     def _compare(keys: list[tuple[Any, bool]], one: Row, other: Row) -> int:
@@ -363,6 +392,16 @@ def box_of(west: float, south: float, east: float, north: float) -> shapely.Geom
     if west == east or south == north:
         return shapely.Point(corners[0]) if corners[0] == corners[1] else shapely.LineString(corners)
     return box(west, south, east, north)
+
+
+def _path(item: dict[str, Any]) -> tuple[list[str], Any]:
+    """`{ subCounty: { name: DESC } }` as the names that lead to the value, and the direction, or a distance."""
+    names: list[str] = []
+    given: Any = item
+    while isinstance(given, dict) and "distance" not in given:
+        ((name, given),) = given.items()
+        names.append(name)
+    return names, given
 
 
 def _column(column: str, row: Row) -> Any:

@@ -18,6 +18,7 @@ import pytest
 import pytest_asyncio
 from graphql import (
     GraphQLEnumType,
+    GraphQLInterfaceType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
@@ -116,6 +117,9 @@ def fits(path: Path, data: Any) -> None:
     values = schema.variable_values(operation, variables_of(path))
     request = Request(schema._schema, operation, fragments, values)
 
+    def shown(type_: GraphQLObjectType, nodes: list[Any]) -> list[str]:
+        return list(collected(request, type_, [node.selection_set for node in nodes]))
+
     def check(type_: GraphQLOutputType, value: Any, nodes: list[Any], place: str) -> None:
         if isinstance(type_, GraphQLNonNull):
             assert value is not None, f"{place} is null"
@@ -126,6 +130,12 @@ def fits(path: Path, data: Any) -> None:
             assert isinstance(value, list), place
             for at, item in enumerate(value):
                 check(type_.of_type, item, nodes, f"{place}[{at}]")
+        elif isinstance(type_, GraphQLInterfaceType):
+            # An object says by its keys, or by its name, which of the types it is.
+            possible = [each for each in schema._schema.get_possible_types(type_) if shown(each, nodes) == list(value)]
+            named = [each for each in possible if value.get("__typename", each.name) == each.name]
+            assert named, place
+            check(named[0], value, nodes, place)
         elif isinstance(type_, GraphQLObjectType):
             fields = collected(request, type_, [node.selection_set for node in nodes])
             assert list(value) == list(fields), place

@@ -13,26 +13,26 @@ select convert_to(coalesce((
 ), 'null'), 'UTF8') as r0, convert_to((
   select '[' || coalesce(string_agg(q10.item, ',' order by q10.meters, q10.key), '') || ']' as anon_1
   from (
-    select '{"distanceMeters":' || cast(to_json(st_distance(cast(t7.location as geography(geometry,4326)), cast(st_setsrid(st_makepoint($3::float, $4::float), 4326) as geography(geometry,4326)))) as text) ||
-    ',"vehicle":' || '{"plate":' || cast(to_json(t8.plate) as text) ||
-    ',"kind":' || '"' || upper(t8.kind) || '"' ||
+    select '{"distanceMeters":' || cast(to_json(st_distance(cast(t8.location as geography(geometry,4326)), cast(st_setsrid(st_makepoint($3::float, $4::float), 4326) as geography(geometry,4326)))) as text) ||
+    ',"vehicle":' || '{"plate":' || cast(to_json(t7.plate) as text) ||
+    ',"kind":' || '"' || upper(t7.kind) || '"' ||
     ',"latestPosition":' || coalesce((
       select '{"recordedAt":' || to_char(timezone('UTC', t9.recorded_at), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""') || '}' as json
       from latest_positions as t9
-      where t9.vehicle_id = t8.id
-    ), 'null') || '}' || '}' as item, st_distance(cast(t7.location as geography(geometry,4326)), cast(st_setsrid(st_makepoint($3::float, $4::float), 4326) as geography(geometry,4326))) as meters, t8.id as key
-    from latest_positions as t7 join vehicles as t8 on t8.id = t7.vehicle_id join (
+      where t9.vehicle_id = t7.id
+    ), 'null') || '}' || '}' as item, st_distance(cast(t8.location as geography(geometry,4326)), cast(st_setsrid(st_makepoint($3::float, $4::float), 4326) as geography(geometry,4326))) as meters, t7.id as key
+    from latest_positions as t8 join vehicles as t7 on t7.id = t8.vehicle_id join (
       select max(st_distance(cast(q5.location as geography(geometry,4326)), cast(st_setsrid(st_makepoint($3::float, $4::float), 4326) as geography(geometry,4326)))) + 0.01 as meters
       from (
-        select t3.location as location
-        from latest_positions as t3 join vehicles as t4 on t4.id = t3.vehicle_id
-        where t4.status = $5::varchar
-        order by t3.location <-> st_setsrid(st_makepoint($3::float, $4::float), 4326)
+        select t4.location as location
+        from latest_positions as t4 join vehicles as t3 on t3.id = t4.vehicle_id
+        where t3.status = $5::varchar
+        order by t4.location <-> st_setsrid(st_makepoint($3::float, $4::float), 4326)
         limit $6::integer
       ) as q5
-    ) as q6 on (t7.location && st_expand(st_setsrid(st_makepoint($3::float, $4::float), 4326), q6.meters / cast(110000.0 as double precision))) and st_dwithin(cast(t7.location as geography(geometry,4326)), cast(st_setsrid(st_makepoint($3::float, $4::float), 4326) as geography(geometry,4326)), q6.meters)
-    where t8.status = $5::varchar
-    order by meters, t8.id
+    ) as q6 on (t8.location && st_expand(st_setsrid(st_makepoint($3::float, $4::float), 4326), q6.meters / cast(110000.0 as double precision))) and st_dwithin(cast(t8.location as geography(geometry,4326)), cast(st_setsrid(st_makepoint($3::float, $4::float), 4326) as geography(geometry,4326)), q6.meters)
+    where t7.status = $5::varchar
+    order by meters, t7.id
     limit $6::integer
   ) as q10
 ), 'UTF8') as r1;
