@@ -21,6 +21,7 @@ from graphql import (
     GraphQLEnumType,
     GraphQLField,
     GraphQLInputObjectType,
+    GraphQLInterfaceType,
     GraphQLNonNull,
     GraphQLObjectType,
     ObjectFieldNode,
@@ -246,6 +247,18 @@ def singles(facts: Facts) -> list[Question]:
     return made
 
 
+def nodes(facts: Facts) -> list[Question]:
+    """Rows by their ids alone: of every row that is somebody's secret, as what it is."""
+    asked = []
+    interface = SDL.type_map["Node"]
+    assert isinstance(interface, GraphQLInterfaceType)
+    for type_ in SDL.get_possible_types(interface):
+        rows = facts.rows.get(MAPPING.entities[type_.name].table.name, {}) if guarded(type_) else {NOBODYS: {}}
+        inner = f"id __typename ... on {type_.name} {{ {selection(type_, 1)} }}"
+        asked += [f"node(id: {json.dumps(str(id_))}) {{ {inner} }}" for id_ in rows]
+    return together("node by id", asked, 5)
+
+
 def others(facts: Facts) -> list[Question]:
     """Roots that give lists without pages, such as figures over rows: by each way to group, and under each filter."""
     made = []
@@ -449,6 +462,8 @@ def nested_filters(facts: Facts, root: str, type_: Any) -> list[Question]:
     made = []
     for name, field in fields(type_).items():
         below = node_type(field.type)
+        if below is None and "where" in field.args:
+            made += nearest_filters(facts, root, name, field)
         if below is None or not guarded(below):
             continue
         # What has no list of its own is asked for by its relations here or nowhere.
@@ -463,15 +478,44 @@ def nested_filters(facts: Facts, root: str, type_: Any) -> list[Question]:
     return made
 
 
+def nearest_filters(facts: Facts, root: str, name: str, field: GraphQLField) -> list[Question]:
+    """Which rows are nearest to another one, of those that a filter leaves."""
+    answer = get_named_type(field.type)
+    below = next(each for each in map(relation, fields(answer).values()) if each is not None)
+    if not guarded(below):
+        return []
+    row = next(each for each, of in fields(answer).items() if relation(of) is below)
+    inner = [
+        f"{name}(first: 9, where: {where}) {{ distanceMeters {row} {{ id }} }}"
+        for where in conditions(facts, below.name, 0, few=True)
+    ]
+    made = []
+    for at in range(0, len(inner), AT_ONCE):
+        body = " ".join(f"n{number}: {each}" for number, each in enumerate(inner[at : at + AT_ONCE]))
+        made.append(Question(f"{root}.{name}, filtered", f"{{ {root}(first: 20) {{ nodes {{ id {body} }} }} }}"))
+    return made
+
+
 # -- orders and cursors ------------------------------------------------------------------------------------------------
 
 
-def orders(facts: Facts, entity_name: str) -> Iterator[str]:
+def orders(facts: Facts, entity_name: str, relations: int = 1) -> Iterator[str]:
+    """Orders over an entity, as they stand in a document; those that lead to another one only upwards."""
     type_ = SDL.type_map.get(f"{entity_name}Order")
     if not isinstance(type_, GraphQLInputObjectType):
         return
     for name, field in type_.fields.items():
-        if isinstance(get_named_type(field.type), GraphQLEnumType):
+        target = get_named_type(field.type).name.removesuffix("Order")
+        if target in MAPPING.entities:
+            if relations:
+                # What has no list of its own is ordered by its relations here or nowhere.
+                inner = orders(facts, target, relations - (target in _filtered()))
+                inner = (order for order in inner if not order.endswith(": DESC}"))
+                yield from (
+                    f"{{{name}: {order}}}"
+                    for order in itertools.islice(inner, None if guarded(SDL.type_map[target]) else 1)
+                )
+        elif isinstance(get_named_type(field.type), GraphQLEnumType):
             yield f"{{{name}: ASC}}"
             yield f"{{{name}: DESC}}"
         else:
@@ -486,7 +530,8 @@ def ordered(facts: Facts) -> list[Question]:
     for name, field, type_ in lists():
         if "orderBy" not in field.args or not guarded(type_):
             continue
-        inner = "{ edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }"
+        info = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
+        inner = f"{{ edges {{ cursor distanceMeters node {{ id }} }} {info} }}"
         for first in ("first: 2", "last: 2"):
             made += together(
                 f"{name}, ordered, {first}",
@@ -546,6 +591,7 @@ def reads(facts: Facts) -> list[Question]:
     return [
         *walks(),
         *singles(facts),
+        *nodes(facts),
         *others(facts),
         *filters(facts),
         *ordered(facts),
@@ -619,7 +665,7 @@ def askable() -> set[str]:
             for name, member in inputs.fields.items():
                 wanted.add(f"{inputs.name}.{name}")
                 named = get_named_type(member.type)
-                target = named.name.removesuffix("Filter").removesuffix("List")
+                target = named.name.removesuffix("Filter").removesuffix("Order").removesuffix("List")
                 if isinstance(named, GraphQLInputObjectType) and target not in MAPPING.entities:
                     wanted |= {f"{inputs.name}.{name}.{operator}" for operator in named.fields}
     return wanted
