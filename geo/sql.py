@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from geoalchemy2 import Geography, Geometry
-from sqlalchemy import Double, Integer, Text, cast, func, literal, literal_column, select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import BigInteger, Double, Integer, Numeric, Text, case, cast, func, literal, literal_column, select
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, array
 from sqlalchemy.sql.selectable import FromClause
 
 from geo.columns import SRID
@@ -109,6 +109,39 @@ def thinned(line: Expression, zoom: Expression, kind: str) -> Expression:
 def lines_of(shape: Expression) -> Expression:
     """The lines of a collection; its points are left out."""
     return func.st_multi(func.st_collectionextract(shape, literal_column("2", Integer)))
+
+
+def square_key(place: Expression, meters: Expression) -> Expression:
+    """The name of the square, so many metres a side, that a point lies in (migration 0015)."""
+    return func.square_key(place, meters, type_=BigInteger)
+
+
+def square_shape(key: Expression, meters: Expression) -> Expression:
+    """The outline of a square from its name."""
+    return func.square_shape(key, meters, type_=Geometry("POLYGON", srid=SRID))
+
+
+def hexagon_key(place: Expression, meters: Expression) -> Expression:
+    """The name of the hexagon, so many metres from side to side, that a point lies in (migration 0015)."""
+    return func.hexagon_key(place, meters, type_=BigInteger)
+
+
+def hexagon_shape(key: Expression, meters: Expression) -> Expression:
+    """The outline of a hexagon from its name."""
+    return func.hexagon_shape(key, meters, type_=Geometry("POLYGON", srid=SRID))
+
+
+def extent(place: Expression) -> Expression:
+    """An aggregate: the box of points, as the numbers of a BBox; NULL of none."""
+    x, y = func.st_x(place), func.st_y(place)
+    sides = (func.min(x), func.min(y), func.max(x), func.max(y))
+    rounded = array([func.round(cast(side, Numeric), _DIGITS) for side in sides])
+    return case((func.min(x).is_not(None), cast(rounded, ARRAY(Numeric))))
+
+
+def centroid(place: Expression) -> Expression:
+    """An aggregate: the middle of points, which is the mean of their coordinates; NULL of none."""
+    return point(func.avg(func.st_x(place)), func.avg(func.st_y(place)))
 
 
 def nearest_id(table: FromClause, geometry: str, place: Expression) -> Expression:

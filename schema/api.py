@@ -7,13 +7,24 @@ from typing import Any
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import create_type
 
-from schema import areas, demonstration, fleet, incidents, journal, landmarks, patrols, people, photos
+from schema import areas, demonstration, fleet, fleet_stats, incidents, journal, landmarks, patrols, people, photos
 from schema.compiler import vocabulary
 from schema.compiler.execution import CompiledSchema
 from schema.compiler.nodes import node
 from schema.scalars import SCALARS
 
-DOMAINS: tuple[Any, ...] = (areas, landmarks, people, incidents, photos, fleet, patrols, journal, demonstration)
+DOMAINS: tuple[Any, ...] = (
+    areas,
+    landmarks,
+    people,
+    incidents,
+    photos,
+    fleet,
+    fleet_stats,
+    patrols,
+    journal,
+    demonstration,
+)
 """Each a module with `ROOTS`, and with `MUTATIONS`, `SUBSCRIPTIONS` and `RULES` where it has any."""
 
 

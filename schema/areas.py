@@ -389,6 +389,12 @@ class Ward(Node):
         return meters_between(ward.boundary, from_)
 
 
+LAND = {"ward": (wards, "area_km2"), "sub_county": (sub_counties, "area_km2")}
+"""Where figures of a group find the land of its area, as gazetted."""
+
+PEOPLE = {"ward": (wards, "population"), "sub_county": (sub_counties, "population")}
+"""Where figures of a group find the people of its area, as counted in 2009."""
+
 Code = Annotated[str, strawberry.argument(description="IEBC code of the unit.")]
 Place = Annotated[Position, strawberry.argument(description="The place, `[longitude, latitude]`.")]
 

@@ -40,9 +40,10 @@ from sqlalchemy import (
 
 from geo.columns import geometry
 from geo.sql import bound, from_wkb, lines_of, point, thinned
+from schema import periods
 from schema.changing import REPEATED, id_of, locked, seen, signed_in
 from schema.columns import demonstration, key, origin
-from schema.compiler.aggregates import aggregate, group, measure, totals
+from schema.compiler.aggregates import Spread, aggregate, group, measure, spread, totals
 from schema.compiler.events import ChangeKind, changes
 from schema.compiler.mapping import column, computed, entity, few, many, metadata, one, row, rows
 from schema.compiler.nodes import Node
@@ -370,6 +371,16 @@ class PatrolStats:
     """How many patrols there were, and how much they covered; the caller counts what the caller may see."""
 
     day: datetime.date | None = group("Of one day, in Kenya.")
+    week: datetime.date | None = group(
+        "Of one week, in Kenya: its Monday.", lambda patrol: periods.week(patrol.planned_start)
+    )
+    month: datetime.date | None = group(
+        "Of one month, in Kenya: its first day.", lambda patrol: periods.month(patrol.planned_start)
+    )
+    day_of_week: int | None = group(
+        "Of one day of the week, in Kenya, 1 (Monday) to 7 (Sunday).",
+        lambda patrol: periods.day_of_week(patrol.planned_start),
+    )
     status: PatrolStatus | None = group("Of one status.")
     unit: Unit | None = group("Of one unit.", lambda patrol: patrol.unit_id)
     beat: Beat | None = group("On one beat; null: on none.", lambda patrol: patrol.beat_id)
@@ -377,6 +388,11 @@ class PatrolStats:
     hours: float | None = measure(
         "Hours that they were out, of those that have ended.",
         lambda patrol: func.sum(_seconds(patrol)) / _SECONDS_OF_AN_HOUR,
+    )
+    units: int = measure("Of how many units.", lambda patrol: func.count(patrol.unit_id.distinct()))
+    late_minutes: Spread = spread(
+        "Minutes by which they began after they should, of those that began; before it: less than 0.",
+        lambda patrol: periods.minutes(patrol.planned_start, patrol.started_at),
     )
     planned_meters: float | None = measure(
         "Length of their routes, metres.", lambda patrol: func.sum(_of(patrol, "planned_meters"))

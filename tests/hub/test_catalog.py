@@ -81,6 +81,14 @@ Beside them each journalled table has a trigger of its own that does: nobody may
 can be called."""
 
 OPEN_TO_CALLERS = {"uuidv7()", "hub_node()"}
+OPEN_TO_FIGURES = {
+    "cell_key(bigint,bigint)",
+    "square_key(geometry,double precision)",
+    "square_shape(bigint,double precision)",
+    "hexagon_key(geometry,double precision)",
+    "hexagon_shape(bigint,double precision)",
+}
+"""Cells of a grid: arithmetic."""
 """Functions that every scope role may call."""
 
 OPEN_TO_ANSWERS = {
@@ -243,11 +251,12 @@ def test_scopes_may_call_what_is_listed(owner: psycopg.Connection, role: str) ->
     )
     listed = {
         "hub_login": set(),
-        Scope.PUBLIC: OPEN_TO_CALLERS | OPEN_TO_ANSWERS | OPEN_TO_WRITERS,
+        Scope.PUBLIC: OPEN_TO_CALLERS | OPEN_TO_FIGURES | OPEN_TO_ANSWERS | OPEN_TO_WRITERS,
         # Citizens hear of their own incidents, and must learn from where on.
-        Scope.OWN: OPEN_TO_CALLERS | OPEN_TO_ANSWERS | OPEN_TO_WRITERS | {"journal_head()"},
-        Scope.AREA: OPEN_TO_CALLERS | OPEN_TO_ANSWERS | OPEN_TO_READERS | OPEN_TO_WRITERS,
+        Scope.OWN: OPEN_TO_CALLERS | OPEN_TO_FIGURES | OPEN_TO_ANSWERS | OPEN_TO_WRITERS | {"journal_head()"},
+        Scope.AREA: OPEN_TO_CALLERS | OPEN_TO_FIGURES | OPEN_TO_ANSWERS | OPEN_TO_READERS | OPEN_TO_WRITERS,
         Scope.COUNTY: OPEN_TO_CALLERS
+        | OPEN_TO_FIGURES
         | OPEN_TO_ANSWERS
         | OPEN_TO_READERS
         | OPEN_TO_WRITERS

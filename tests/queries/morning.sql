@@ -57,3 +57,6 @@ insert into incidents (id, kind, title, severity, certainty, urgency, location, 
    st_point(34.6, -0.2, 4326), '2026-03-02T08:00:00Z', '2026-03-02T08:02:00Z', 'field', '01900000-0000-7000-8000-000000000a01');
 update incidents set status = 'verified' where id = '01900000-0000-7000-8000-000000001001';
 update incidents set status = 'responding' where id = '01900000-0000-7000-8000-000000001001';
+insert into incident_entries (id, incident_id, at, kind, from_status, to_status) values
+  ('01900000-0000-7000-8000-000000002001', '01900000-0000-7000-8000-000000001001', '2026-03-02T05:45:00Z', 'status', 'reported', 'verified'),
+  ('01900000-0000-7000-8000-000000002002', '01900000-0000-7000-8000-000000001001', '2026-03-02T05:59:00Z', 'status', 'verified', 'responding');

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import combinations
 from typing import Any
 
 import psycopg
 import pytest
 import pytest_asyncio
+import shapely
+import shapely.geometry
 
 from tests.conftest import County, Hub, make_person, running
 
@@ -21,14 +24,25 @@ REPORT = """mutation ($input: ReportIncidentInput!) {
 MOVE = "mutation ($input: ChangeIncidentStatusInput!) { changeIncidentStatus(input: $input) { incident { id } } }"
 EDIT = "mutation ($input: EditIncidentInput!) { editIncident(input: $input) { incident { id precision } } }"
 LIST = """{
-  incidents(first: 500) { nodes { kind severity status occurredAt reportedAt ward { code subCounty { code } } } }
+  incidents(first: 500) {
+    nodes {
+      kind severity status source occurredAt reportedAt location timeline { nodes { at toStatus } }
+      ward { code population areaKm2 subCounty { code population areaKm2 } }
+    }
+  }
 }"""
-STATS = """query ($by: [IncidentGroup!]!, $where: IncidentFilter) {
-  incidentStats(groupBy: $by, where: $where) {
-    ward { code } subCounty { code } kind severity status day count oldestReportedAt newestReportedAt
+STATS = """query ($by: [IncidentGroup!]!, $where: IncidentFilter, $cell: Float = 1000) {
+  incidentStats(groupBy: $by, where: $where, cellMeters: $cell) {
+    ward { code population areaKm2 } subCounty { code population areaKm2 } kind severity status source
+    day hour week month hourOfDay dayOfWeek square hexagon
+    count oldestReportedAt newestReportedAt wards extent centroid perKm2 per10000People
+    reportMinutes { count sum min max avg low: percentile(at: 0.1) median: percentile(at: 0.5) most: percentile(at: 1) }
+    responseMinutes { count avg }
+    closeMinutes { count max }
   }
 }"""
 COUNTS = "{ incidentCounts(orderBy: [{ day: ASC }, { kind: ASC }]) { nodes { day kind count ward { code } } } }"
+EAT = timezone(timedelta(hours=3))
 PLACES = [[34.9189, -0.1723], [34.77, -0.085], [34.6, -0.2], [34.45, -0.1], [35.2, -0.156]]
 
 
@@ -46,16 +60,74 @@ async def report(hub: Hub, who: str = "dispatcher", **given: Any) -> Any:
     return (await hub.ask(REPORT, {"input": given}, token=token))["reportIncident"]["incident"]
 
 
+GROUPS = (
+    "WARD", "SUB_COUNTY", "KIND", "SEVERITY", "STATUS", "SOURCE",
+    "HOUR", "DAY", "WEEK", "MONTH", "HOUR_OF_DAY", "DAY_OF_WEEK",
+)  # fmt: skip
+
+
+def camel(name: str) -> str:
+    first, *rest = name.lower().split("_")
+    return first + "".join(word.title() for word in rest)
+
+
+def minutes(begin: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds() / 60
+
+
+def percentile(values: list[float], at: float) -> float:
+    """Between the two nearest, as `percentile_cont` does."""
+    ordered, place = sorted(values), at * (len(values) - 1)
+    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
+    return low + (high - low) * (place - math.floor(place))
+
+
+def measured(figure: dict[str, Any], rows: list[dict[str, Any]], by: tuple[str, ...]) -> None:
+    """A figure's measures are those of its rows, worked out one by one."""
+    times = [row["reportedAt"] for row in rows]
+    assert (figure["oldestReportedAt"], figure["newestReportedAt"]) == (min(times), max(times))
+    assert figure["wards"] == len({row["ward"]["code"] for row in rows if row["ward"]})
+    xs, ys = zip(*(row["location"]["coordinates"] for row in rows), strict=True)
+    assert figure["extent"] == pytest.approx([min(xs), min(ys), max(xs), max(ys)], abs=1e-7)
+    assert figure["centroid"]["coordinates"] == pytest.approx([sum(xs) / len(xs), sum(ys) / len(ys)], abs=1e-6)
+    late = [minutes(row["occurredAt"], row["reportedAt"]) for row in rows]
+    spread = figure["reportMinutes"]
+    assert spread == pytest.approx(
+        {
+            "count": len(late),
+            "sum": sum(late),
+            "min": min(late),
+            "max": max(late),
+            "avg": sum(late) / len(late),
+            "low": percentile(late, 0.1),
+            "median": percentile(late, 0.5),
+            "most": max(late),
+        }
+    )
+    area = rows[0]["ward"] if "WARD" in by else (rows[0]["ward"] or {}).get("subCounty") if "SUB_COUNTY" in by else None
+    if area is None:
+        assert (figure["perKm2"], figure["per10000People"]) == (None, None)
+    else:
+        assert figure["perKm2"] == pytest.approx(len(rows) / area["areaKm2"])
+        assert figure["per10000People"] == pytest.approx(len(rows) * 10_000 / area["population"])
+
+
 def key_of(row: dict[str, Any], by: tuple[str, ...]) -> tuple[Any, ...]:
     ward = row["ward"] or {}
-    day = str((datetime.fromisoformat(row["occurredAt"]) + (datetime.min.replace(hour=3) - datetime.min)).date())
+    there = datetime.fromisoformat(row["occurredAt"]).astimezone(EAT)
     every = {
         "WARD": ward.get("code"),
         "SUB_COUNTY": ward.get("subCounty", {}).get("code"),
         "KIND": row["kind"],
         "SEVERITY": row["severity"],
         "STATUS": row["status"],
-        "DAY": day,
+        "SOURCE": row["source"],
+        "HOUR": f"{there.astimezone(UTC):%Y-%m-%dT%H}:00:00.000000Z",
+        "DAY": str(there.date()),
+        "WEEK": str(there.date() - timedelta(days=there.weekday())),
+        "MONTH": str(there.date().replace(day=1)),
+        "HOUR_OF_DAY": there.hour,
+        "DAY_OF_WEEK": there.isoweekday(),
     }
     return tuple(every[name] for name in by)
 
@@ -64,7 +136,7 @@ def told(figure: dict[str, Any], by: tuple[str, ...]) -> tuple[Any, ...]:
     values = {
         "WARD": (figure["ward"] or {}).get("code"),
         "SUB_COUNTY": (figure["subCounty"] or {}).get("code"),
-        **{name: figure[name.lower()] for name in ("KIND", "SEVERITY", "STATUS", "DAY")},
+        **{name: figure[camel(name)] for name in GROUPS[2:]},
     }
     assert all(value is None for name, value in values.items() if name not in by)
     return tuple(values[name] for name in by)
@@ -85,18 +157,77 @@ async def test_figures_are_those_of_the_rows_that_one_may_see(place: Hub, who: s
     token = await place.token(who)
     rows = (await place.ask(LIST, token=token))["incidents"]["nodes"]
     assert 0 < len(rows) <= 40
-    groups = ("WARD", "SUB_COUNTY", "KIND", "SEVERITY", "STATUS", "DAY")
-    for by in [each for size in (0, 1, 2, 6) for each in combinations(groups, size)]:
+    pairs = some.sample(list(combinations(GROUPS, 2)), 12)
+    for by in [(), *((name,) for name in GROUPS), *pairs, GROUPS]:
         answer = (await place.ask(STATS, {"by": by}, token=token))["incidentStats"]
         assert {told(figure, by): figure["count"] for figure in answer} == Counter(key_of(row, by) for row in rows)
         assert [figure["count"] for figure in answer] == sorted((figure["count"] for figure in answer), reverse=True)
         for figure in answer:
-            times = [row["reportedAt"] for row in rows if key_of(row, by) == told(figure, by)]
-            assert (figure["oldestReportedAt"], figure["newestReportedAt"]) == (min(times), max(times))
+            measured(figure, [row for row in rows if key_of(row, by) == told(figure, by)], by)
     where = {"kind": {"eq": "FLOOD"}, "ward": {"code": {"eq": "1208"}}}
     answer = (await place.ask(STATS, {"by": ["KIND"], "where": where}, token=token))["incidentStats"]
     floods = [row for row in rows if row["kind"] == "FLOOD" and (row["ward"] or {}).get("code") == "1208"]
     assert sum(figure["count"] for figure in answer) == len(floods)
+
+
+async def test_how_long_somebody_waited_is_told_by_the_steps_that_were_taken(place: Hub) -> None:
+    token = await place.token("dispatcher")
+    taken = (["VERIFIED", "RESPONDING", "CONTAINED", "CLOSED"], ["VERIFIED", "RESPONDING"], [])
+    for steps in taken:
+        made = await report(place)
+        for status in steps:
+            await place.ask(MOVE, {"input": {"id": made["id"], "status": status, "note": "so"}}, token=token)
+    (figure,) = (await place.ask(STATS, {"by": []}, token=token))["incidentStats"]
+    rows = (await place.ask(LIST, token=token))["incidents"]["nodes"]
+
+    def after(row: Any, status: str) -> list[float]:
+        steps = row["timeline"]["nodes"]
+        return [minutes(row["reportedAt"], step["at"]) for step in steps if step["toStatus"] == status]
+
+    responded = [after(row, "RESPONDING")[0] for row in rows if after(row, "RESPONDING")]
+    closed = [after(row, "CLOSED")[-1] for row in rows if row["status"] == "CLOSED"]
+    assert (len(responded), len(closed)) == (2, 1)
+    assert figure["responseMinutes"] == pytest.approx({"count": 2, "avg": sum(responded) / 2})
+    assert figure["closeMinutes"] == pytest.approx({"count": 1, "max": closed[0]})
+
+
+@pytest.mark.parametrize("kind", ["SQUARE", "HEXAGON"])
+async def test_incidents_are_counted_in_the_cell_that_they_lie_in(place: Hub, kind: str) -> None:
+    some = random.Random(5)
+    for _ in range(30):
+        await report(place, location=[round(some.uniform(34.7, 34.8), 6), round(some.uniform(-0.12, -0.05), 6)])
+    token = await place.token("planner")
+    rows = (await place.ask(LIST, token=token))["incidents"]["nodes"]
+    points = [shapely.Point(row["location"]["coordinates"]) for row in rows]
+    for size in (300, 2500, 50_000):
+        answer = (await place.ask(STATS, {"by": [kind], "cell": size}, token=token))["incidentStats"]
+        for figure in answer:
+            cell = shapely.geometry.shape(figure[kind.lower()])
+            assert figure["count"] == sum(cell.covers(point) for point in points)
+        assert sum(figure["count"] for figure in answer) == 30
+    status, code, message = await place.refusal(STATS, {"by": [kind], "cell": 49}, token=token)
+    assert (status, code) == (400, "BAD_USER_INPUT")
+    assert "cellMeters" in message
+    assert "50 to 50,000" in message
+
+
+async def test_what_is_published_is_added_up_for_everybody_and_nothing_else(place: Hub) -> None:
+    for day, kind, count in (("03-02", "FLOOD", 6), ("03-03", "FLOOD", 5), ("03-04", "FLOOD", 4), ("03-02", "FIRE", 5)):
+        for _ in range(count):
+            await report(place, kind=kind, occurredAt=f"2026-{day}T09:00:00Z")
+    question = "{ incidentCountStats(groupBy: [WEEK, KIND]) { week kind count } all: incidentCountStats { count } }"
+    answer = await place.ask(question)
+    assert answer["incidentCountStats"] == [
+        {"week": "2026-03-02", "kind": "FLOOD", "count": 11},
+        {"week": "2026-03-02", "kind": "FIRE", "count": 5},
+    ]
+    assert answer["all"] == [{"count": 16}]
+
+
+async def test_a_share_that_is_none_is_refused(place: Hub) -> None:
+    status, code, message = await place.refusal("{ incidentStats { reportMinutes { percentile(at: 1.5) } } }")
+    assert (status, code) == (400, "BAD_USER_INPUT")
+    assert "from 0 to 1" in message
 
 
 async def test_the_public_counts_nothing_of_what_it_may_not_see(place: Hub) -> None:

@@ -164,5 +164,6 @@ SCALARS = {
     "Float": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
     "Boolean": lambda value: isinstance(value, bool),
     "Date": lambda value: isinstance(value, str) and len(value) == 10,
+    "BBox": lambda value: len(value) == 4 and value[0] <= value[2] and value[1] <= value[3],
     "GeoJSON": lambda value: set(value) == {"type", "coordinates"},
 }
