@@ -27,15 +27,17 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     func,
+    literal_column,
     select,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, DATERANGE
 
 from geo.columns import geometry
-from geo.sql import covers, meters_between, nearest_id
+from geo.sql import as_geojson, covers, meters_between, nearest_id
+from schema import periods
 from schema.columns import key
-from schema.compiler.mapping import column, computed, entity, many, metadata, one, row, rows
+from schema.compiler.mapping import History, Moment, column, computed, entity, many, metadata, one, row, rows
 from schema.compiler.nodes import Node
 from schema.compiler.paging import Connection
 from schema.scalars import GeoJSON, Position
@@ -187,7 +189,7 @@ class AreaLevel(Enum):
     WARD = strawberry.enum_value("ward", description="A county assembly ward.")
 
 
-@entity(sources, order=("slug",))
+@entity(sources, order=("slug",), lasting=True)
 class Source(Node):
     """Where a fact comes from, so that a figure can be defended."""
 
@@ -211,7 +213,7 @@ def _valid_to(fact: Any) -> ColumnElement[Any]:
     return func.upper(fact.valid, type_=Date)
 
 
-@entity(areas, order=("level", "code"))
+@entity(areas, order=("level", "code"), lasting=True)
 class Area:
     """An administrative unit of any level."""
 
@@ -229,7 +231,7 @@ class Area:
         return func.coalesce(*names)  # type: ignore[return-value]
 
 
-@entity(area_names, order=("kind", "name"))
+@entity(area_names, order=("kind", "name"), lasting=True)
 class AreaName:
     """A name that a unit has or had, with its days and its source."""
 
@@ -242,7 +244,7 @@ class AreaName:
     source: Source = one("Who says so.", lambda fact, source: source.id == fact.source_id)
 
 
-@entity(area_memberships, order=("accepted",))
+@entity(area_memberships, order=("accepted",), lasting=True)
 class AreaMembership:
     """Which unit a unit belongs to, with its days and its source; sources that disagree are kept too."""
 
@@ -255,7 +257,7 @@ class AreaMembership:
     source: Source = one("Who says so.", lambda fact, source: source.id == fact.source_id)
 
 
-@entity(area_boundaries)
+@entity(area_boundaries, lasting=True)
 class AreaBoundary:
     """A version of a unit's outline, with its days and its source. One is followed on any day."""
 
@@ -271,7 +273,7 @@ class AreaBoundary:
     source: Source = one("Who drew it.", lambda fact, source: source.id == fact.source_id)
 
 
-@entity(area_figures, order=("figure", "as_of"))
+@entity(area_figures, order=("figure", "as_of"), lasting=True)
 class AreaFigure:
     """A figure of a unit as a source gives it. Figures of different years are never mixed."""
 
@@ -283,7 +285,7 @@ class AreaFigure:
     source: Source = one("Who says so.", lambda fact, source: source.id == fact.source_id)
 
 
-@entity(waters, order=("name",))
+@entity(waters, order=("name",), lasting=True)
 class Water(Node):
     """Water that belongs to the county: people drown beyond the shore where the wards end."""
 
@@ -296,7 +298,43 @@ class Water(Node):
     source: Source = one("Who drew it.", lambda water, source: source.id == water.source_id)
 
 
-@entity(counties, order=("code",))
+def _units(table: Table, level: str) -> History:
+    """Units as the facts have them on the day of a moment; one of which something is unknown then is left out, as it is
+    now."""
+    parent = {"sub_county": "county_id", "ward": "sub_county_id"}.get(level)
+
+    def rows(moment: Moment) -> Any:
+        unit = func.areas_on(periods.day(moment.as_of)).table_valued(*_UNIT)
+        found = {column.name: unit.c[column.name] for column in _UNIT}
+        found["boundary_json"] = as_geojson(unit.c.boundary).label("boundary_json")
+        whole = [unit.c.level == literal_column(f"'{level}'")]
+        whole += [unit.c[name].is_not(None) for name in ("population", "area_km2", "boundary")]
+        if parent is not None:
+            found[parent] = unit.c.parent_id.label(parent)
+            whole.append(unit.c.parent_id.is_not(None))
+        return select(*(found[column.name] for column in table.columns)).where(*whole)
+
+    return History(rows)
+
+
+_UNIT: tuple[Column[Any], ...] = (
+    Column("id", Uuid),
+    Column("level", Text),
+    Column("code", Text),
+    Column("parent_id", Uuid),
+    Column("name", Text),
+    Column("aliases", ARRAY(Text)),
+    Column("population", Integer),
+    Column("population_year", Integer),
+    Column("area_km2", Double),
+    geometry("boundary", "MULTIPOLYGON"),
+    Column("generalised_meters", Integer),
+    geometry("label_point", "POINT"),
+)
+"""What the function areas_on() gives (migration 0001)."""
+
+
+@entity(counties, order=("code",), history=_units(counties, "county"))
 class County(Node):
     """The county, today."""
 
@@ -320,7 +358,7 @@ class County(Node):
     )
 
 
-@entity(sub_counties, order=("code",))
+@entity(sub_counties, order=("code",), history=_units(sub_counties, "sub_county"))
 class SubCounty(Node):
     """A sub-county, today; its bounds are those of a constituency."""
 
@@ -350,7 +388,7 @@ class SubCounty(Node):
     figures: Connection[AreaFigure] = many("Its figures, with source.", lambda unit, fact: fact.area_id == unit.id)
 
 
-@entity(wards, order=("code",))
+@entity(wards, order=("code",), history=_units(wards, "ward"))
 class Ward(Node):
     """A county assembly ward, today."""
 

@@ -41,8 +41,8 @@ from geo.columns import geometry
 from geo.sql import track
 from schema.areas import Ward
 from schema.changing import REPEATED, id_of, locked, seen, signed_in
-from schema.columns import demonstration, key, origin
-from schema.compiler.mapping import column, computed, entity, many, metadata, one, row, rows
+from schema.columns import as_dated, as_versions, demonstration, key, origin, versions
+from schema.compiler.mapping import History, Moment, column, computed, entity, many, metadata, one, row, rows
 from schema.compiler.moves import moves
 from schema.compiler.nearest import nearest
 from schema.compiler.nodes import Node
@@ -66,6 +66,8 @@ vehicles = Table(
     Column("department_id", Uuid, ForeignKey("departments.id", ondelete="restrict")),
     demonstration(),
 )
+
+vehicle_versions = versions(vehicles, "vehicle_versions")
 
 devices = Table(
     "devices",
@@ -217,10 +219,27 @@ class QuarantineReason(Enum):
     )
 
 
+# -- what was ----------------------------------------------------------------------------------------------------------
+
+
+def _positions_then(moment: Moment) -> Any:
+    """Where vehicles were last heard of, in the seven days before."""
+    found = func.latest_positions_on(moment.as_of, moment.known_at)
+    return select(found.table_valued(*latest_positions.columns))
+
+
+def _drivers_then(moment: Moment) -> Any:
+    """Who drove, by the dates of their time with the vehicle: who still did, has no end."""
+    row = vehicle_drivers.alias()
+    ended = case((row.c.until <= moment.as_of, row.c.until)).label("until")
+    columns = [ended if column.name == "until" else row.c[column.name] for column in vehicle_drivers.columns]
+    return select(*columns).where(row.c.since <= moment.as_of)
+
+
 # -- entities ----------------------------------------------------------------------------------------------------------
 
 
-@entity(departments, order=("name",))
+@entity(departments, order=("name",), lasting=True)
 class Department(Node):
     """A department of the county that vehicles belong to."""
 
@@ -228,7 +247,7 @@ class Department(Node):
     name: str = column("Its name.")
 
 
-@entity(latest_positions)
+@entity(latest_positions, history=History(_positions_then))
 class LatestPosition:
     """Where a vehicle was last, by its device's clock: it never goes back in time, and never by a doubtful fix."""
 
@@ -246,7 +265,7 @@ class LatestPosition:
     )
 
 
-@entity(positions, order=("recorded_at",), key="id")
+@entity(positions, order=("recorded_at",), key="id", history=as_dated(positions, "recorded_at", "received_at"))
 class VehiclePosition:
     """Where a vehicle was at a moment, as its device said: kept once, however often and late it came."""
 
@@ -280,7 +299,7 @@ class Device(Node):
     vehicle: Vehicle | None = one("The vehicle that it is in.", lambda device, vehicle: vehicle.id == device.vehicle_id)
 
 
-@entity(vehicle_drivers, order=("since",))
+@entity(vehicle_drivers, order=("since",), history=History(_drivers_then))
 class VehicleDriver(Node):
     """Somebody who drives a vehicle, or did: a vehicle has one driver at a time, and nobody drives two at once."""
 
@@ -310,7 +329,7 @@ _CLOSEST: Any = literal_column("22::double precision")
 _NO_DOUBTS = literal_column("'{}'::text[]", ARRAY(Text))
 
 
-@entity(vehicles, order=("plate",))
+@entity(vehicles, order=("plate",), history=as_versions(vehicles, vehicle_versions))
 class Vehicle(Node):
     """A vehicle or boat of the county."""
 

@@ -41,7 +41,7 @@ from geo.sql import bound, centroid, extent, meters_between, point
 from schema import periods
 from schema.areas import LAND, PEOPLE, SubCounty, Ward, wards
 from schema.changing import REPEATED, id_of, locked, signed_in
-from schema.columns import key, origin
+from schema.columns import as_dated, as_versions, key, origin, versions
 from schema.compiler.aggregates import Spread, aggregate, group, hexagon, measure, rate, spread, square, totals
 from schema.compiler.events import ChangeKind, changes
 from schema.compiler.mapping import column, computed, entity, few, many, metadata, one, row, rows
@@ -109,6 +109,9 @@ incidents = Table(
     Column("reported_by", Uuid, ForeignKey("people.id", ondelete="restrict")),
     Column("precision", Text, nullable=False, server_default=text("'point'::text")),
 )
+
+
+incident_versions = versions(incidents, "incident_versions")
 
 
 def _counted(name: str, key: Column[Any], *constraints: UniqueConstraint) -> Table:
@@ -254,7 +257,7 @@ class IncidentEntryKind(Enum):
 # -- entities ----------------------------------------------------------------------------------------------------------
 
 
-@entity(incident_entries, order=("at",))
+@entity(incident_entries, order=("at",), history=as_dated(incident_entries, "at"))
 class IncidentEntry(Node):
     """One line of an incident's timeline."""
 
@@ -275,7 +278,7 @@ class IncidentReporter:
     phone: str | None = column("Number as given.", filterable=False)
 
 
-@entity(incidents, order=("reported_at",))
+@entity(incidents, order=("reported_at",), history=as_versions(incidents, incident_versions))
 class Incident(Node):
     """Something that happened and that the county deals with."""
 
@@ -348,7 +351,7 @@ def _last(incident: Any, status: str) -> Any:
     return _first(incident, status, func.max)
 
 
-@aggregate(Incident)
+@aggregate(Incident, past=True)
 class IncidentStats:
     """How many incidents there are of a kind, in a place, at a time; the caller counts what the caller may see."""
 
@@ -410,6 +413,7 @@ class IncidentStats:
     response_minutes: Spread = spread(
         "Minutes from when the hub learned of them until they were first RESPONDING, of those that were.",
         lambda incident: periods.minutes(incident.reported_at, _first(incident, "responding")),
+        present=True,
     )
     close_minutes: Spread = spread(
         "Minutes from when the hub learned of them until they were last CLOSED, of those that are.",
@@ -419,6 +423,7 @@ class IncidentStats:
                 periods.minutes(incident.reported_at, _last(incident, "closed")),
             )
         ),
+        present=True,
     )
     oldest_reported_at: datetime.datetime | None = measure(
         "When the hub learned of the first of them.", lambda incident: func.min(incident.reported_at)

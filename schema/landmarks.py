@@ -42,7 +42,7 @@ class LandmarkKind(Enum):
     FACTORY = strawberry.enum_value("factory", description="A factory.")
 
 
-@entity(landmarks, order=("name",))
+@entity(landmarks, order=("name",), lasting=True)
 class Landmark(Node):
     """A place that people name when they report something. About where it is, not surveyed."""
 

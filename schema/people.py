@@ -170,7 +170,7 @@ class Role(Enum):
     ADMINISTRATOR = strawberry.enum_value("administrator", description="Gives and takes accounts and roles.")
 
 
-@entity(people, order=("name",))
+@entity(people, order=("name",), lasting=True)
 class Person(Node):
     """Somebody who may sign in. Callers find themselves here, and those whom their roles let them see."""
 

@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from schema.columns import as_dated
 from schema.compiler.mapping import column, computed, entity, metadata, one
 from schema.compiler.nodes import Node
 from schema.compiler.writes import Change
@@ -56,7 +57,7 @@ photos = Table(
 )
 
 
-@entity(photos, order=("added_at",))
+@entity(photos, order=("added_at",), history=as_dated(photos, "added_at"))
 class Photo(Node):
     """A photo of an incident, made anew by the hub: upright, in sRGB, without the place, time and names in the file."""
 

@@ -78,6 +78,8 @@ class SpreadSpec:
     """The field tells how a quantity is spread over the rows of a group; rows without it do not count."""
 
     of: Callable[[Any], Any]
+    present: bool = False
+    """Whether it is worked out from what is there now, so that the past cannot be asked."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ class Aggregate:
     groups: type[Enum]
     specs: dict[str, Spec]
     """By Python name."""
+    past: bool = False
+    """Whether figures of the past can be asked for, as those of the present: with `asOf` and `knownAt`."""
 
     @property
     def has_cells(self) -> bool:
@@ -176,9 +180,10 @@ def _cell(description: str, spec: CellSpec) -> Any:
     )
 
 
-def spread(description: str, of: Callable[[Any], Any]) -> Any:
-    """How a quantity is spread over the rows of a group, annotated `Spread`: `of(row)` is a number, or NULL."""
-    return strawberry.field(description=description, metadata={SPEC: SpreadSpec(of)})
+def spread(description: str, of: Callable[[Any], Any], *, present: bool = False) -> Any:
+    """How a quantity is spread over the rows of a group, annotated `Spread`: `of(row)` is a number, or NULL. `present`:
+    it looks at other tables as they are now."""
+    return strawberry.field(description=description, metadata={SPEC: SpreadSpec(of, present)})
 
 
 def rate(description: str, areas: Mapping[str, tuple[Table, str]], times: float = 1.0) -> Any:
@@ -186,7 +191,7 @@ def rate(description: str, areas: Mapping[str, tuple[Table, str]], times: float 
     return strawberry.field(description=description, metadata={SPEC: RateSpec(areas, times)})
 
 
-def aggregate(of: type) -> Callable[[type[T]], type[T]]:
+def aggregate(of: type, *, past: bool = False) -> Callable[[type[T]], type[T]]:
     """Declare a type of figures over an entity; its docstring describes it in the API."""
 
     def declare(cls: type[T]) -> type[T]:
@@ -206,7 +211,7 @@ def aggregate(of: type) -> Callable[[type[T]], type[T]]:
         groups = strawberry.enum(Enum(kind, named), name=kind, description="What figures are grouped by.")  # type: ignore[call-overload]
         SHAPING.add(kind)
         made = strawberry.type(cls, description=inspect.getdoc(cls))
-        AGGREGATES[made] = Aggregate(of, groups, specs)
+        AGGREGATES[made] = Aggregate(of, groups, specs, past)
         return made
 
     return declare
@@ -263,6 +268,10 @@ def rendered(render: Renderer, spec: TotalsSpec, selected: Selected) -> ColumnEl
         if isinstance(spec_of, MeasureSpec):
             figures[id(child)] = spec_of.of(alias.c).label(render.name("m"))
         elif isinstance(spec_of, SpreadSpec):
+            if spec_of.present and render.moment is not None:
+                raise BadUserInput(
+                    f"{selected.key}.{child.key} is known of the present alone: leave out asOf and knownAt"
+                )
             quantity = spec_of.of(alias.c)
             wanted = [below for below in child.children if below.field is not None]
             if len(wanted) > 1:

@@ -94,6 +94,8 @@ class Page:
         self.keys = self._keys(arguments.get("orderBy"))
         self._told = (entity.name, [(key.said, key.descending) for key in self.keys], _sketch(self.where))
         self._places = [key.place for key in self.keys if key.place is not None]
+        if renderer.moment is not None:  # another moment has other rows
+            self._places += renderer.moment.leaves
 
     def _size(self, leaf: Leaf | None) -> Read:
         if leaf is None:

@@ -98,6 +98,25 @@ Spec = ColumnSpec | OneSpec | ManySpec | FewSpec | ComputedSpec | RootSpec | Val
 
 
 @dataclass(frozen=True)
+class Moment:
+    """A time to look from (`asOf`), and the time of which the hub's knowledge counts (`knownAt`), as SQL."""
+
+    as_of: Any
+    known_at: Any
+    leaves: tuple[Any, ...]
+    """The arguments that say so."""
+
+
+@dataclass(frozen=True)
+class History:
+    """How an entity's rows at a moment are found: a select of the columns of its table."""
+
+    at: Callable[[Moment], Any]
+    known: bool = False
+    """Whether it tells what was known from what was: only then lists of it take `knownAt`."""
+
+
+@dataclass(frozen=True)
 class Entity:
     """A Strawberry type, its table, and the order that its lists have when none is asked for."""
 
@@ -106,6 +125,9 @@ class Entity:
     order: tuple[str, ...]
     key: str
     """The column that tells a row from every other."""
+    history: History | None = None
+    lasting: bool = False
+    """Whether its rows are shown as they are now beside what was: names of people, places on a map."""
 
     @property
     def name(self) -> str:
@@ -115,9 +137,17 @@ class Entity:
 ENTITIES: dict[type, Entity] = {}
 
 
-def entity(table: Table, *, order: tuple[str, ...] = (), key: str | None = None) -> Callable[[type[T]], type[T]]:
+def entity(
+    table: Table,
+    *,
+    order: tuple[str, ...] = (),
+    key: str | None = None,
+    history: History | None = None,
+    lasting: bool = False,
+) -> Callable[[type[T]], type[T]]:
     """Declare a Strawberry type that is read from `table`; its docstring describes it in the API. `key` where it is not
-    the primary key that tells rows apart: that of a partitioned table holds the time."""
+    the primary key that tells rows apart: that of a partitioned table holds the time. What has neither a `history` nor
+    is `lasting` cannot be asked for with `asOf`."""
 
     def declare(cls: type[T]) -> type[T]:
         for name, value in vars(cls).items():
@@ -142,7 +172,8 @@ def entity(table: Table, *, order: tuple[str, ...] = (), key: str | None = None)
         if undeclared:
             raise TypeError(f"{cls.__name__}.{undeclared[0]}: say column, one, many or computed")
         made = strawberry.type(cls, description=inspect.getdoc(cls))
-        ENTITIES[made] = Entity(made, table, order, key or str(next(iter(table.primary_key.columns)).name))
+        named = key or str(next(iter(table.primary_key.columns)).name)
+        ENTITIES[made] = Entity(made, table, order, named, history, lasting)
         return made
 
     return declare

@@ -103,7 +103,7 @@ def rendered(render: Renderer, spec: NearestSpec, selected: Selected, to: Any) -
     def rows() -> tuple[Any, Any, Any, Any]:
         """Where the places stand, the entity's row, both joined, and which of them are wanted."""
         row = render.alias(entity)
-        where = row if spec.positions is None else spec.positions.alias(render.name("t"))
+        where = row if spec.positions is None else render.alias_of(spec.positions)
         both = row if where is row else where.join(row, row.c[entity.key] == where.c[spec.belongs])
         wanted = condition(render, entity, row.c, filtered, f"{selected.key}(where)")
         narrowed = spec.body(row.c)

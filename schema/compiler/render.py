@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import shapely
@@ -16,6 +18,7 @@ from sqlalchemy import (
     Double,
     LargeBinary,
     Select,
+    Table,
     Text,
     and_,
     bindparam,
@@ -46,6 +49,7 @@ from schema.compiler.mapping import (
     FewSpec,
     ManySpec,
     Mapping,
+    Moment,
     OneSpec,
     RootSpec,
     ValueSpec,
@@ -104,6 +108,12 @@ SQL_TYPES: dict[str, Any] = {
 IDS: Final = object()
 """Stands among the parameters of `Renderer.changed` where each batch of events puts the ids that it asks for."""
 
+MOMENT_ARGUMENTS = ("asOf", "knownAt")
+
+_FOREVER = literal_column("'infinity'::timestamptz", sqltypes.DateTime(timezone=True))
+_AHEAD = timedelta(minutes=1)
+"""By how much a caller's clock may be ahead."""
+
 _LIST_ARGUMENTS = ("where", "orderBy", "first", "after", "last", "before")
 
 
@@ -127,6 +137,7 @@ class Renderer:
         self._reads: dict[str, Read] = {}
         self._bound: dict[Any, ColumnElement[Any]] = {}
         self._costs: list[list[Cost]] = [[]]
+        self.moment: Moment | None = None
         self.conditions = 0
         """Conditions of filters met so far; see `filters.py`."""
 
@@ -134,7 +145,8 @@ class Renderer:
         columns = []
         for at, selected in enumerate(roots):
             assert selected.field is not None
-            answer = self._root(self.mapping.root(selected.field), selected)
+            with self.at(selected):
+                answer = self._root(self.mapping.root(selected.field), selected)
             columns.append(func.convert_to(answer, fixed("UTF8"), type_=BYTEA).label(f"r{at}"))
         return self.finished(select(*columns), tuple(selected.key for selected in roots))
 
@@ -248,7 +260,40 @@ class Renderer:
         return f"{letter}{self._names}"
 
     def alias(self, entity: Entity) -> FromClause:
-        return entity.table.alias(self.name("t"))
+        """The entity's rows: those of now, or within a question with `asOf` or `knownAt` those of then."""
+        if self.moment is None or entity.lasting:
+            return entity.table.alias(self.name("t"))
+        if entity.history is None:
+            raise BadUserInput(f"{entity.name} has no history: leave it out of a question with asOf or knownAt")
+        return entity.history.at(self.moment).correlate(None).subquery(self.name("t"))
+
+    def alias_of(self, table: Table) -> FromClause:
+        """The same for the entity that a table is of."""
+        return self.alias(next(entity for entity in ENTITIES.values() if entity.table is table))
+
+    @contextmanager
+    def at(self, selected: Selected) -> Iterator[None]:
+        """Within it, rows are those of the moment that a root's arguments name."""
+        as_of, known_at = selected.arguments.get("asOf"), selected.arguments.get("knownAt")
+        leaves = tuple(leaf for leaf in (as_of, known_at) if leaf is not None)
+        if leaves:
+            known = _FOREVER if known_at is None else self._past(known_at)
+            then = known if as_of is None else self._past(as_of)
+            # Nothing is known of what comes after the hub's knowledge.
+            self.moment = Moment(func.least(then, known) if len(leaves) == 2 else then, known, leaves)
+        yield
+        self.moment = None
+
+    def _past(self, leaf: Leaf) -> ColumnElement[Any]:
+        convert = converter(SQL_TYPES["DateTime"], leaf.place)
+
+        def read(variables: VariableValues) -> datetime:
+            value: datetime = convert(leaf.read(variables))
+            if value > datetime.now(UTC) + _AHEAD:
+                raise BadUserInput(f"{leaf.place} lies in the future: nobody knows yet")
+            return value
+
+        return self.parameter(read, SQL_TYPES["DateTime"], (leaf, "past"))
 
     def parameter(self, read: Read, type_: Any, key: tuple[Any, ...]) -> ColumnElement[Any]:
         """A parameter of the statement; with the same `key` (whose value, which part) it is the same one."""
@@ -329,7 +374,7 @@ class Renderer:
         values = {
             definition.extensions["strawberry-definition"].python_name: self._argument(selected.arguments.get(name))
             for name, definition in selected.field.args.items()
-            if not (listed and name in _LIST_ARGUMENTS)
+            if not (listed and name in _LIST_ARGUMENTS) and name not in MOMENT_ARGUMENTS
         }
         return body(row, **values)
 

@@ -20,7 +20,18 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
 from schema.compiler.aggregates import AGGREGATES, TotalsSpec
-from schema.compiler.mapping import ENTITIES, SPEC, ColumnSpec, Entity, FewSpec, ManySpec, OneSpec, RootSpec, Spec
+from schema.compiler.mapping import (
+    ENTITIES,
+    SPEC,
+    ColumnSpec,
+    Entity,
+    FewSpec,
+    History,
+    ManySpec,
+    OneSpec,
+    RootSpec,
+    Spec,
+)
 from schema.compiler.nearest import DEFAULT_NEAREST, MAX_NEAREST, NearestSpec
 from schema.scalars import AreaGeoJSON, BBox, Position
 
@@ -258,6 +269,17 @@ def event_arguments(target: str) -> list[StrawberryArgument]:
     ]
 
 
+def _moment_arguments(history: History) -> list[StrawberryArgument]:
+    moment = "datetime.datetime"
+    made = [
+        _argument("as_of", moment, "As it was at this moment, by what is known now. Example: `2026-03-02T18:00:00Z`.")
+    ]
+    if history.known:
+        said = "As the hub knew it at this moment; without `asOf`: of the same moment. Exact a minute after it."
+        made.append(_argument("known_at", moment, said))
+    return made
+
+
 def _argument(name: str, type_: str, description: str) -> StrawberryArgument:
     return StrawberryArgument(
         python_name=name,
@@ -296,4 +318,11 @@ def complete_root(field: StrawberryField) -> StrawberryField:
         ]
     if isinstance(spec, RootSpec) and spec.many:
         field.arguments = [*field.arguments, *list_arguments(spec.entity.__name__)]
+    history = None
+    if isinstance(spec, RootSpec):
+        history = ENTITIES[spec.entity].history
+    elif isinstance(spec, TotalsSpec) and AGGREGATES[spec.aggregate].past:
+        history = ENTITIES[AGGREGATES[spec.aggregate].of].history
+    if history is not None:
+        field.arguments = [*field.arguments, *_moment_arguments(history)]
     return field

@@ -81,7 +81,9 @@ Beside them each journalled table has a trigger of its own that does: nobody may
 can be called."""
 
 OPEN_TO_CALLERS = {"uuidv7()", "hub_node()"}
-OPEN_TO_FIGURES = {
+OPEN_TO_HISTORY = {"areas_on(date)", "latest_positions_on(timestamp with time zone,timestamp with time zone)"}
+"""What was: read with the rights of who asks."""
+OPEN_TO_FIGURES = OPEN_TO_HISTORY | {
     "cell_key(bigint,bigint)",
     "square_key(geometry,double precision)",
     "square_shape(bigint,double precision)",

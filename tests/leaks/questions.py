@@ -273,13 +273,17 @@ def others(facts: Facts) -> list[Question]:
             if isinstance(named, GraphQLEnumType):
                 words = [Word(value) for value in named.values]
                 chosen = [[word] for word in words] + [
-                    list(pair) for pair in list(itertools.combinations(words, 2))[::3]
+                    list(pair) for pair in list(itertools.combinations(words, 2))[::9]
                 ]
                 ways = [{**way, argument: words_} for way in ways for words_ in chosen]
             elif isinstance(definition.type, GraphQLNonNull):
                 ways = [{**way, argument: sample(definition.type)} for way in ways]
         if "first" in field.args:  # the nearest, from places close to what is hidden: three of them would tell where
             ways = [{**way, "first": first, "to": place} for way in ways for first in (1, 12) for place in _near(facts)]
+        if "cellMeters" in field.args:  # cells that close in on a place
+            ways += [
+                {"groupBy": [Word(cell)], "cellMeters": size} for cell in ("SQUARE", "HEXAGON") for size in (50, 5000)
+            ]
         inner = selection(type_, 2)
         made += together(name, [f"{name}({_given(way)}) {{ {inner} }}" for way in ways], FIGURES_AT_ONCE)
         for argument, definition in field.args.items():
