@@ -50,6 +50,9 @@ SECURITY_DEFINERS = (
     JOURNALS_HAND
     | OPEN_TO_INTAKE
     | {
+        # Versions are made from the journal by nobody else.
+        "keep_version()",
+        "move_versions()",
         # Keys of devices are nobody's to read: one is kept with the device that is made with it.
         "keep_device_key(uuid,bytea)",
         # Nobody writes cursors and hashes but this.

@@ -84,7 +84,9 @@ def test_columns_equal_the_declared_ones(database: County, name: str) -> None:
             column.type.compile(dialect).lower(),
             not column.nullable,
             str(column.computed.sqltext) if column.computed is not None else None,
-            str(column.server_default.arg) if column.server_default is not None and column.computed is None else None,  # type: ignore[attr-defined]
+            str(column.server_default.arg)  # type: ignore[attr-defined]
+            if column.server_default is not None and column.computed is None and column.identity is None
+            else None,
         )
         for column in metadata.tables[name].columns
     ]

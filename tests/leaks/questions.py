@@ -38,6 +38,7 @@ from graphql import (
 
 from schema.api import schema
 from schema.compiler.mapping import ColumnSpec, Entity
+from schema.compiler.render import MOMENT_ARGUMENTS
 from tests.leaks.rights import NOUNS, Facts
 
 SDL = schema._schema
@@ -211,9 +212,35 @@ def walks() -> list[Question]:
         made.append(Question(f"{name}, the last", f"{{ {name}(last: 2) {page(selection(type_, 1))} }}"))
     for name, field in roots().items():
         type_ = relation(field)
-        if node_type(field.type) is None and not field.args:
+        if node_type(field.type) is None and not set(field.args) - set(MOMENT_ARGUMENTS):
             below = f" {{ {selection(type_)} }}" if type_ is not None else ""
             made.append(Question(name, f"{{ {name}{below} }}"))
+    return made
+
+
+THEN = "2026-03-02T12:00:00Z"
+"""After everything that is told of incidents, and before it was told."""
+
+
+def past() -> list[Question]:
+    """What was: everything of a list and what it leads to that has a history."""
+    made = []
+    for name, field, type_ in lists():
+        if "asOf" not in field.args:
+            continue
+        parts = leaves(type_)
+        for below, each in fields(type_).items():
+            other = relation(each)
+            entity = MAPPING.entities.get(other.name) if other is not None else None
+            if other is not None and entity is not None and (entity.history or entity.lasting):
+                inner = " ".join(leaves(other))
+                if node_type(each.type) is not None:
+                    inner = f"nodes {{ {inner} }}"
+                parts.append(f"{below}{'(first: 12)' if node_type(each.type) is not None else ''} {{ {inner} }}")
+        moments = [f'{argument}: "{THEN}"' for argument in ("asOf", "knownAt") if argument in field.args]
+        whole = page(" ".join(parts))
+        moments += [", ".join(moments), 'asOf: "2026-11-01T00:00:00Z"']
+        made += [Question(f"{name} as it was", f"{{ {name}(first: 20, {each}) {whole} }}") for each in moments]
     return made
 
 
@@ -227,6 +254,8 @@ def singles(facts: Facts) -> list[Question]:
         entity = MAPPING.entities.get(type_.name)
         asked = []
         for argument, definition in field.args.items():
+            if argument in MOMENT_ARGUMENTS:
+                continue
             values = [sample(definition.type)]
             if entity is not None and guarded(type_):
                 values = [*values_of(facts, entity, argument), *SAMPLES[get_named_type(definition.type).name]]
@@ -244,6 +273,10 @@ def singles(facts: Facts) -> list[Question]:
             for each in asked
         ]
         made += together(f"{name} by key", aliases, 5)
+        for argument in set(field.args) & set(MOMENT_ARGUMENTS):
+            shown = " ".join(leaves(type_))
+            then = [f"{name}({_given({**each, argument: THEN})}) {{ {shown} }}" for each in asked or [{}]]
+            made += together(f"{name} as it was", then)
     return made
 
 
@@ -278,6 +311,7 @@ def others(facts: Facts) -> list[Question]:
                 ways = [{**way, argument: words_} for way in ways for words_ in chosen]
             elif isinstance(definition.type, GraphQLNonNull):
                 ways = [{**way, argument: sample(definition.type)} for way in ways]
+        ways += [{argument: THEN} for argument in ("asOf", "knownAt") if argument in field.args]
         if "first" in field.args:  # the nearest, from places close to what is hidden: three of them would tell where
             ways = [{**way, "first": first, "to": place} for way in ways for first in (1, 12) for place in _near(facts)]
         if "cellMeters" in field.args:  # cells that close in on a place
@@ -596,6 +630,7 @@ def reads(facts: Facts) -> list[Question]:
     """Every question but those with cursors, which somebody has to be asked for first."""
     return [
         *walks(),
+        *past(),
         *singles(facts),
         *nodes(facts),
         *others(facts),

@@ -111,25 +111,30 @@ def test_every_text_of_the_world_is_a_canary(world: World) -> None:
 
 COMMON = {"node", "version"}
 MEASURED = {"speed_kmh", "heading", "altitude_meters", "accuracy_meters", "battery"}
+INCIDENT = {
+    "kind",
+    "severity",
+    "certainty",
+    "urgency",
+    "status",
+    "source",
+    "ward_id",
+    "beyond_border",
+    "precision",
+}
+VEHICLE = {"kind", "status", "demonstration"}
+VERSION = {"number", "valid", "known"}
 PLAIN = {
     # Words of a vocabulary; which row they come from is told by the rows' keys.
     "people": {"disabled_at", "created_at"},
     "person_roles": {"role", "granted_by", "revoked_at"},
     "person_areas": {"area_id", "until"},
-    "incidents": {
-        "kind",
-        "severity",
-        "certainty",
-        "urgency",
-        "status",
-        "source",
-        "ward_id",
-        "beyond_border",
-        "precision",
-    },
+    "incidents": INCIDENT,
+    "incident_versions": INCIDENT | VERSION,
     "incident_entries": {"kind", "from_status", "to_status"},
     # The bytes are canaries, too: test_doors.py looks for them where they go out.
-    "vehicles": {"kind", "status", "demonstration"},
+    "vehicles": VEHICLE,
+    "vehicle_versions": VEHICLE | VERSION,
     "devices": {"revoked_at"},
     "vehicle_drivers": {"until"},
     "positions": {"ward_id", *MEASURED, "batch", "doubts", "extra"},

@@ -99,6 +99,12 @@ begin
       lead(j.effective_at) over (order by j.effective_at, j.hlc, j.node collate "C") as ends
     from journal j
     where j.object_id = of_object and j.tbl = of_table and j.after is not null
+      -- An erasure holds the whole object as it goes on; what was before it is blanked, or will be in a moment.
+      and not exists (
+        select from journal e
+        where e.object_id = of_object and e.tbl = of_table and e.op = 'erase'
+          and (e.effective_at, e.hlc, e.node collate "C") > (j.effective_at, j.hlc, j.node collate "C")
+      )
     order by j.effective_at, j.hlc, j.node collate "C"
   loop
     state := state || one.after;
@@ -107,8 +113,8 @@ begin
     if one.ends is null or one.ends > one.begins then
       execute format(
         'insert into %I (%s, valid, known) select %2$s, tstzrange($2, $3), tstzrange($4, null)
-         from jsonb_populate_record(null::%3$I, $1)', kept_in, listed, of_table
-      ) using state || left_out_of(of_table, state, step), one.begins, one.ends, coalesce(as_known, one.arrived_at);
+         from jsonb_populate_record((select t from %3$I t where id = $5), $1)', kept_in, listed, of_table
+      ) using state || left_out_of(of_table, state, step), one.begins, one.ends, coalesce(as_known, one.arrived_at), of_object;
     end if;
   end loop;
 end
