@@ -311,7 +311,6 @@ def others(facts: Facts) -> list[Question]:
                 ways = [{**way, argument: words_} for way in ways for words_ in chosen]
             elif isinstance(definition.type, GraphQLNonNull):
                 ways = [{**way, argument: sample(definition.type)} for way in ways]
-        ways += [{argument: THEN} for argument in ("asOf", "knownAt") if argument in field.args]
         if "first" in field.args:  # the nearest, from places close to what is hidden: three of them would tell where
             ways = [{**way, "first": first, "to": place} for way in ways for first in (1, 12) for place in _near(facts)]
         if "cellMeters" in field.args:  # cells that close in on a place
@@ -320,6 +319,10 @@ def others(facts: Facts) -> list[Question]:
             ]
         inner = selection(type_, 2)
         made += together(name, [f"{name}({_given(way)}) {{ {inner} }}" for way in ways], FIGURES_AT_ONCE)
+        then = set(field.args) & set(MOMENT_ARGUMENTS)
+        made += together(
+            f"{name} as it was", [f'{name}({each}: "{THEN}") {{ {" ".join(leaves(type_))} }}' for each in then]
+        )
         for argument, definition in field.args.items():
             named = get_named_type(definition.type)
             if isinstance(named, GraphQLInputObjectType) and named.name.endswith("Filter"):

@@ -105,7 +105,7 @@ def share(caller: Caller, questions: list[Question]) -> list[Question]:
     ]
 
 
-SIFTING = ("filtered", "filtered and ordered", "somebody else's cursor")
+SIFTING = ("filtered", "filtered and ordered", "somebody else's cursor", "node by id")
 
 
 async def compared(
