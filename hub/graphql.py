@@ -7,8 +7,8 @@ import logging
 import re
 import secrets
 import traceback
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
@@ -24,6 +24,8 @@ from hub.identity import Caller
 from hub.identity.door import Visit, visit_of
 from hub.settings import Limits, Settings
 from hub.sql import readable
+from hub.watch import figures, traces
+from hub.watch.statements import AT_WORK, fingerprint
 from schema.api import schema
 from schema.compiler.execution import Raw
 from schema.errors import ANSWERS, STATUS, BadUserInput, Forbidden, HubError, Internal
@@ -31,6 +33,9 @@ from schema.errors import ANSWERS, STATUS, BadUserInput, Forbidden, HubError, In
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1
+
+_REQUEST_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""As nginx, Envoy and others make them: nothing that a person would be called or dialled by."""
 
 
 @dataclass
@@ -41,7 +46,23 @@ class Context:
     caller: Caller
     sessions: Sessions
     visit: Visit | None = None
+    request: str = ""
+    """The id that a proxy gave the request."""
+    operation: str = ""
+    cost: int | None = None
     steps: dict[str, float] = field(default_factory=dict)
+    """Milliseconds by step, for Server-Timing."""
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        begun = perf_counter()
+        with traces.span(name):
+            try:
+                yield
+            finally:
+                seconds = perf_counter() - begun
+                self.steps[name] = self.steps.get(name, 0.0) + seconds * 1000
+                figures.STEP_SECONDS.labels(name).observe(seconds)
 
     def change(self) -> AbstractAsyncContextManager[Transaction]:
         if self.caller.seen_by:
@@ -49,11 +70,8 @@ class Context:
         return self.sessions.change(self.caller)
 
     async def fetch_json(self, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
-        begun = perf_counter()
-        try:
+        with self.step("database"):
             return await self.sessions.fetch_json(self.caller, sql, parameters)
-        finally:
-            self.steps["database"] = (perf_counter() - begun) * 1000
 
     async def sign_in(self, name: str, password: str) -> Signed:
         assert self.visit is not None, "only a request can sign in"
@@ -108,7 +126,7 @@ async def answer(request: Request) -> Response:
         return refusal.response
     except HubError as error:
         return turned_away(error)
-    context = Context(settings.limits, visit.caller, request.app.state.sessions, visit)
+    context = Context(settings.limits, visit.caller, request.app.state.sessions, visit, request_id(request.headers))
     data, errors = await execute(asked, context)
     status = STATUS[errors[0]["extensions"]["code"]] if data is None and errors else 200
     response = Response(encode(data, errors), status, media_type="application/json")
@@ -117,8 +135,10 @@ async def answer(request: Request) -> Response:
         response.headers.append("set-cookie", each)
     if status in (429, 503):
         response.headers["retry-after"] = str(errors[0]["extensions"].get("retryAfter", RETRY_SECONDS))
+    total = perf_counter() - begun
+    figures.STEP_SECONDS.labels("total").observe(total)
     if settings.server.shows_statements:
-        context.steps["total"] = (perf_counter() - begun) * 1000
+        context.steps["total"] = total * 1000
         response.headers["server-timing"] = ", ".join(f"{step};dur={ms:.2f}" for step, ms in context.steps.items())
     return response
 
@@ -132,6 +152,20 @@ async def read_request(request: Request) -> tuple[Asked, Visit]:
 
 async def execute(asked: Asked, context: Context) -> tuple[Any, list[dict[str, Any]]]:
     """Data and errors of a query or a mutation, whichever door it came by."""
+    before = AT_WORK.set(context)
+    with traces.span("operation") as span:
+        try:
+            data, errors = await _executed(asked, context)
+        finally:
+            AT_WORK.reset(before)
+        code = errors[0]["extensions"]["code"] if errors else "OK"
+        count_operation(context, code)
+        if span is not None:
+            span.set_attributes({"graphql.operation.name": context.operation, "hub.code": code})
+    return data, errors
+
+
+async def _executed(asked: Asked, context: Context) -> tuple[Any, list[dict[str, Any]]]:
     try:
         result = await schema.execute(
             asked.query,
@@ -142,6 +176,24 @@ async def execute(asked: Asked, context: Context) -> tuple[Any, list[dict[str, A
     except (CannotGetOperationTypeError, InvalidOperationTypeError):
         return None, [as_answer(BadUserInput("operationName: say which of the document's operations is meant"))]
     return result.data, [as_answer(error) for error in result.errors or ()]
+
+
+def count_operation(context: Context, code: str) -> None:
+    """Count an operation by its name, if that is one of the known."""
+    figures.OPERATIONS.labels(figures.operation(context.operation), code).inc()
+
+
+def subscribed(asked: Asked, context: Context) -> None:
+    """Count a subscription that begins, and let what this task asks of the database from now on be known as its."""
+    context.operation = schema.name_of(asked.query, asked.operation_name, context.limits)
+    AT_WORK.set(context)
+    count_operation(context, "OK")
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """The id that a proxy gave a request, if it looks like one: what else stands in the header is the caller's."""
+    said = headers.get("x-request-id", "")
+    return said if _REQUEST_ID.fullmatch(said) else ""
 
 
 def turned_away(error: HubError | GraphQLError) -> Response:
@@ -170,7 +222,13 @@ async def statement(request: Request) -> Response:
         told = as_answer(error)
         status = STATUS[told["extensions"]["code"]]
         return Response(_json({"errors": [told]}), status, {"cache-control": "no-store"}, "application/json")
-    return JSONResponse({"statement": readable(made.sql), "parameters": [_shown(value) for value in parameters]})
+    return JSONResponse(
+        {
+            "statement": readable(made.sql),
+            "fingerprint": fingerprint(made.sql),
+            "parameters": [_shown(value) for value in parameters],
+        }
+    )
 
 
 def _shown(value: Any) -> str:
@@ -248,6 +306,7 @@ def as_answer(error: HubError | GraphQLError) -> dict[str, Any]:
         log.error("number %s: %s\n%s", number, type(cause).__name__, "".join(traceback.format_tb(cause.__traceback__)))
         code, details = ANSWERS[Internal][0], {"number": number}
         told = {"message": f"{Internal()} Number: {number}."}
+    figures.REFUSALS.labels(code).inc()
     return {**told, "extensions": {"code": code, **details}}
 
 

@@ -157,6 +157,9 @@ def _pages() -> list[Attempt]:
         Attempt("/favicon.ico", "another method", "POST", "/favicon.ico", 405, ""),
         Attempt("/health/live", "another method", "POST", "/health/live", 405, ""),
         Attempt("/health/ready", "another method", "POST", "/health/ready", 405, ""),
+        Attempt("/metrics", "through a proxy", "GET", "/metrics", 403, "own machine", None,
+                {"x-forwarded-for": "41.90.1.1"}),
+        Attempt("/metrics", "another method", "POST", "/metrics", 405, ""),
         Attempt("/nowhere", "a path that there is not", "GET", "/nowhere", 404, ""),
     ]  # fmt: skip
 
