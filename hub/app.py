@@ -123,6 +123,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
         Route("/graphql", _graphql, methods=["GET", "POST"]),
         WebSocketRoute("/graphql", websocket.connect),
         Route("/graphql/sql", graphql.statement, methods=["POST"]),
+        Route("/graphql/explain", graphql.explain, methods=["POST"]),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
         Route("/metrics", watching.metrics),

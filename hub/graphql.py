@@ -7,13 +7,14 @@ import logging
 import re
 import secrets
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
 from typing import Any
 
+import asyncpg
 from graphql import GraphQLError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -22,13 +23,15 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from hub.database.session import Sessions, Transaction
 from hub.identity import Caller
 from hub.identity.door import Visit, visit_of
+from hub.plans import explained
 from hub.settings import Limits, Settings
 from hub.sql import readable
 from hub.watch import figures, traces
 from hub.watch.statements import AT_WORK, fingerprint
 from schema.api import schema
 from schema.compiler.execution import Raw
-from schema.errors import ANSWERS, STATUS, BadUserInput, Forbidden, HubError, Internal
+from schema.compiler.render import Statement
+from schema.errors import ANSWERS, STATUS, BadUserInput, Forbidden, HubError, Internal, Unauthenticated
 
 log = logging.getLogger(__name__)
 
@@ -200,7 +203,8 @@ def turned_away(error: HubError | GraphQLError) -> Response:
     """The answer to a request of which nothing was run: its caller is in doubt, or it is refused as it stands."""
     told = as_answer(error)
     status = STATUS[told["extensions"]["code"]]
-    response = JSONResponse({"data": None, "errors": [told]}, status, {"cache-control": "no-store"})
+    body = _json({"data": None, "errors": [told]})  # a message may repeat letters that no encoding has
+    response = Response(body, status, {"cache-control": "no-store"}, "application/json")
     for name, value in getattr(error, "headers", ()):
         response.headers.append(name, value)
     if status in (429, 503):
@@ -210,25 +214,47 @@ def turned_away(error: HubError | GraphQLError) -> Response:
 
 async def statement(request: Request) -> Response:
     """POST /graphql/sql: the statement that would answer, without running it."""
+
+    async def told(made: Statement, parameters: list[Any]) -> dict[str, Any]:
+        return {
+            "statement": readable(made.sql),
+            "fingerprint": fingerprint(made.sql),
+            "parameters": [_shown(value) for value in parameters],
+        }
+
+    return await _of_a_statement(request, told)
+
+
+async def explain(request: Request) -> Response:
+    """POST /graphql/explain: how PostgreSQL goes about the statement, run as the caller; see `plans`."""
+
+    async def told(made: Statement, parameters: list[Any]) -> dict[str, Any]:
+        visit = await visit_of(request)
+        if visit.presence is None:
+            raise Unauthenticated("Sign in to see how PostgreSQL goes about it.")
+        return await explained(request.app.state.sessions, visit.caller, made.sql, parameters)
+
+    return await _of_a_statement(request, told)
+
+
+async def _of_a_statement(
+    request: Request, told: Callable[[Statement, list[Any]], Awaitable[dict[str, Any]]]
+) -> Response:
+    """What there is to tell of the statement that an operation becomes, where statements are shown."""
     settings: Settings = request.app.state.settings
     if not settings.server.shows_statements:
         return JSONResponse({"errors": [{"message": "Statements are not shown here (HUB_STATEMENTS)."}]}, 404)
     try:
         asked = await read_body(request, settings.limits)
         made, parameters = schema.compiled(asked.query, asked.variables, asked.operation_name, settings.limits)
+        answered = await told(made, parameters)
     except Refused as refusal:
         return refusal.response
     except (HubError, GraphQLError) as error:
-        told = as_answer(error)
-        status = STATUS[told["extensions"]["code"]]
-        return Response(_json({"errors": [told]}), status, {"cache-control": "no-store"}, "application/json")
-    return JSONResponse(
-        {
-            "statement": readable(made.sql),
-            "fingerprint": fingerprint(made.sql),
-            "parameters": [_shown(value) for value in parameters],
-        }
-    )
+        return turned_away(error)
+    except asyncpg.PostgresError as error:
+        return turned_away(GraphQLError("", original_error=error))
+    return Response(_json(answered), 200, {"cache-control": "no-store"}, "application/json")
 
 
 def _shown(value: Any) -> str:

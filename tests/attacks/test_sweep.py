@@ -66,6 +66,11 @@ def _graphql() -> list[Attempt]:
         Attempt("/graphql", "an operation by GET", "GET", "/graphql?query={me{name}}", 405, "by POST"),
         post("a token that is none", 401, "token", '{"query":"{ me { name } }"}', authorization="Bearer x"),
         Attempt("/graphql/sql", "no JSON", "POST", "/graphql/sql", 400, "JSON", "{", JSON),
+        Attempt("/graphql/explain", "no JSON", "POST", "/graphql/explain", 400, "JSON", "{", JSON),
+        Attempt("/graphql/explain", "from nobody", "POST", "/graphql/explain", 401, "Sign in",
+                '{"query":"{ wards { totalCount } }"}', JSON),
+        Attempt("/graphql/explain", "what reads no table", "POST", "/graphql/explain", 400, "no table",
+                '{"query":"{ __typename }"}', JSON),
     ]  # fmt: skip
 
 

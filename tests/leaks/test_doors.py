@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DOORS = {
     "/graphql": "test_answers.py, test_changes.py; by GET below; the websocket in test_live.py",
     "/graphql/sql": "below: statements hold no values",
+    "/graphql/explain": "test_plans.py",
     "/health/live": "below",
     "/health/ready": "below",
     "/metrics": "below: it counts for whoever operates the machine, and holds nothing of a row",
