@@ -84,6 +84,7 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
             chore.cancel()
             with suppress(asyncio.CancelledError):
                 await chore
+        figures.settle()
         await asyncio.to_thread(traces.stop)
         await looking.close()
         await exporting.close()

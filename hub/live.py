@@ -198,7 +198,6 @@ class Listener:
         waited for."""
         stream = self._live.moves if isinstance(self._heard, Following) else self._live.stream
         self._live.listening.add(self)
-        told = figures.EVENTS.labels(self.about)
         try:
             begun = self.position
             resuming = begun is not None
@@ -214,11 +213,11 @@ class Listener:
                 for outcome in pulled.outcomes:
                     if isinstance(outcome, bytes):
                         self.position = pulled.upto
-                        told.inc()
+                        figures.count(figures.EVENTS, self.about)
                         yield outcome
                         continue
                     if self._is_news(outcome):
-                        told.inc()
+                        figures.count(figures.EVENTS, self.about)
                         yield outcome.said
                     self.position = Position(pulled.upto.epoch, outcome.cursor)
                 if pulled.upto == begun:

@@ -178,12 +178,12 @@ class Sessions:
         try:
             connection = await pool.acquire(timeout=self._settings.wait_seconds)
         except TimeoutError as error:
-            figures.POOL_TIMEOUTS.labels(self.name).inc()
+            figures.count(figures.POOL_TIMEOUTS, self.name)
             raise Unavailable("All of the hub's connections are in use: try again in a moment.") from error
         except (*_LOST, asyncpg.PostgresError) as error:
             raise Unavailable("The database does not answer: try again in a moment.") from error
         finally:
-            figures.POOL_WAIT_SECONDS.labels(self.name).observe(perf_counter() - begun)
+            figures.took(figures.POOL_WAIT_SECONDS, self.name, perf_counter() - begun)
         kept = True
         try:
             await connection.become(caller, self._settings.statement_seconds)

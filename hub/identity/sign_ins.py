@@ -193,7 +193,7 @@ class Identity:
         try:
             tried = await self._throttle.count(name, address)
         except RateLimited:
-            figures.LOGIN_FAILURES.labels("held_back").inc()
+            figures.count(figures.LOGIN_FAILURES, "held_back")
             raise
         known = name if name.isascii() and name.isprintable() else ""  # the rest no database could look for
         rows = await self._sessions.fetch(SERVICE, _HASH, [known])
@@ -204,7 +204,7 @@ class Identity:
             await self._throttle.forgive(tried)  # nobody looked at it
             raise
         if hashed is None or not fits:
-            figures.LOGIN_FAILURES.labels("wrong").inc()
+            figures.count(figures.LOGIN_FAILURES, "wrong")
             raise Unauthenticated(WRONG)
         if is_outdated(hashed):
             renewed = await self._passwords.hash(password)

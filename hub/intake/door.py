@@ -52,7 +52,7 @@ async def take_owntracks(request: Request) -> Response:
 
 def _counted(answer: Response) -> Response:
     if answer.status_code >= 400:
-        figures.FIXES.labels("refused").inc()
+        figures.count(figures.FIXES, "refused")
     return answer
 
 
@@ -165,7 +165,7 @@ async def _taken(
             refused.append({"row": number, "field": "key", "message": f"key: {UNKNOWN}"})
         else:
             kept.append((number, device, fix))
-    figures.FIXES.labels("refused").inc(len(refused))
+    figures.count(figures.FIXES, "refused", by=len(refused))
     counts: dict[UUID, int] = {}
     for _, device, _ in kept:
         counts[device] = counts.get(device, 0) + 1
@@ -226,6 +226,6 @@ def _failed(error: Exception) -> Response:
 def _refused(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     codes = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RATE_LIMITED", 503: "UNAVAILABLE"}
     code = codes.get(status, "BAD_USER_INPUT")
-    figures.REFUSALS.labels(code).inc()
+    figures.count(figures.REFUSALS, code)
     told = {"message": message, "extensions": {"code": code}}
     return JSONResponse({"errors": [told]}, status, {"cache-control": "no-store", **(headers or {})})

@@ -98,7 +98,7 @@ class Taking:
                 raise each
         verdicts = [verdict for each in done for verdict in each]  # type: ignore[union-attr]
         for outcome, count in Counter(verdict.outcome for verdict in verdicts).items():
-            figures.FIXES.labels(outcome).inc(count)
+            figures.count(figures.FIXES, outcome, by=count)
         return verdicts
 
     async def run(self) -> None:

@@ -11,6 +11,8 @@ import os
 import re
 import shutil
 import tempfile
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -78,6 +80,39 @@ OLDEST_TRANSACTION = Gauge(
     multiprocess_mode="livemax",
     registry=REGISTRY,
 )
+
+_counts: defaultdict[tuple[Counter, tuple[str, ...]], float] = defaultdict(float)
+# How many fell into each bucket, the one beyond all of them, and their sum.
+_times: defaultdict[tuple[Histogram, str], list[float]] = defaultdict(lambda: [0.0] * (len(QUICK) + 2))
+
+
+def count(counter: Counter, *labels: str, by: float = 1) -> None:
+    """Count something. A request does so a dozen times, so that here is only noted what `settle` adds up."""
+    _counts[counter, labels] += by
+
+
+def took(histogram: Histogram, label: str, seconds: float) -> None:
+    """Note how long something took."""
+    noted = _times[histogram, label]
+    noted[bisect_left(QUICK, seconds)] += 1
+    noted[-1] += seconds
+
+
+def settle() -> None:
+    """Add up what was noted. Once a second, before each scrape and at the end: who is killed takes a second of counts
+    along."""
+    for (counter, labels), by in [*_counts.items()]:
+        counter.labels(*labels).inc(by)
+    _counts.clear()
+    for (histogram, label), noted in [*_times.items()]:
+        child = histogram.labels(label)
+        # As its `observe` does, but once for many: that one by one costs as much as all the rest of the counting.
+        for bucket, times in zip(child._buckets, noted, strict=False):
+            if times:
+                bucket.inc(times)
+        child._sum.inc(noted[-1])
+    _times.clear()
+
 
 _PREFIX = "hub-figures-"
 _shared: list[Path] = []

@@ -53,9 +53,9 @@ class Counted:
 
 def _count(scope: Scope, kind: str, code: str, seconds: float) -> None:
     door = _door(scope, kind)
-    figures.REQUESTS.labels(door, code).inc()
+    figures.count(figures.REQUESTS, door, code)
     if kind == "http":
-        figures.REQUEST_SECONDS.labels(door).observe(seconds)
+        figures.took(figures.REQUEST_SECONDS, door, seconds)
 
 
 def _door(scope: Scope, kind: str) -> str:

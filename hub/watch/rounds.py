@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 5.0
 """How often a worker looks at what it holds and at the oldest transaction."""
 
+SETTLE_SECONDS: Final = 1.0
+"""How often a worker adds up what it counted: so late do the others know."""
+
 KEPT_SECONDS: Final = 5.0
 """How long what the database said of itself is kept: many may ask at once."""
 
@@ -92,13 +95,18 @@ class Rounds:
 
     async def run(self) -> None:
         """Look until cancelled."""
+        looked = -LOOK_SECONDS
         while True:
-            self.look_here()
-            await self._look_at_transactions()
-            await asyncio.sleep(LOOK_SECONDS)
+            if monotonic() - looked >= LOOK_SECONDS:
+                looked = monotonic()
+                self.look_here()
+                await self._look_at_transactions()
+            figures.settle()
+            await asyncio.sleep(SETTLE_SECONDS)
 
     def look_here(self) -> None:
-        """What this process holds."""
+        """What this process holds, and what it noted."""
+        figures.settle()
         for name, sessions in self.pools.items():
             size, in_use, most = sessions.held()
             figures.POOL_SIZE.labels(name).set(size)

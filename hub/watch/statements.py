@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from hashlib import sha256
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 from hub.watch import figures, traces
 from schema.access import Scope
@@ -46,22 +44,31 @@ def fingerprint(sql: str) -> str:
     return sha256(sql.encode()).hexdigest()[:16]
 
 
-@contextmanager
-def timed(scope: Scope | None, sql: str, slow_ms: float) -> Iterator[None]:
-    """Count a statement and its time; tell of it when it takes over `slow_ms` milliseconds, however it ends."""
-    who = scope.value if scope else "none"
-    begun = perf_counter()
-    with traces.span("statement") as span:
-        if span is not None:
-            span.set_attributes({"hub.statement": fingerprint(sql), "hub.scope": who})
-        try:
-            yield
-        finally:
-            seconds = perf_counter() - begun
-            figures.STATEMENT_SECONDS.labels(who).observe(seconds)
-            if seconds * 1000 > slow_ms:
-                figures.SLOW_STATEMENTS.labels(who).inc()
-                log.warning("slow statement %s", json.dumps(_told(who, sql, seconds)))
+class timed:
+    """Around a statement: count it and its time, and tell of it when it takes over `slow_ms` milliseconds, however it
+    ends."""
+
+    __slots__ = ("_begun", "_slow_ms", "_span", "_sql", "_who")
+
+    def __init__(self, scope: Scope | None, sql: str, slow_ms: float) -> None:
+        self._who = scope.value if scope else "none"
+        self._sql = sql
+        self._slow_ms = slow_ms
+        self._span = traces.span("statement") if traces.tracing() else None
+
+    def __enter__(self) -> None:
+        if self._span is not None and (span := self._span.__enter__()) is not None:
+            span.set_attributes({"hub.statement": fingerprint(self._sql), "hub.scope": self._who})
+        self._begun = perf_counter()
+
+    def __exit__(self, *raised: Any) -> None:
+        seconds = perf_counter() - self._begun
+        figures.took(figures.STATEMENT_SECONDS, self._who, seconds)
+        if seconds * 1000 > self._slow_ms:
+            figures.count(figures.SLOW_STATEMENTS, self._who)
+            log.warning("slow statement %s", json.dumps(_told(self._who, self._sql, seconds)))
+        if self._span is not None:
+            self._span.__exit__(*raised)
 
 
 def _told(scope: str, sql: str, seconds: float) -> dict[str, object]:

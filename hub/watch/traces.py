@@ -56,6 +56,11 @@ def stop() -> None:
         _Traces.provider = _Traces.tracer = None
 
 
+def tracing() -> bool:
+    """Whether spans go anywhere."""
+    return _Traces.tracer is not None
+
+
 def span(name: str) -> AbstractContextManager[Span | None]:
     """A span around a block, inside of the one that is open; None where nothing is traced."""
     if _Traces.tracer is None:

@@ -19,10 +19,11 @@ import httpx
 import psycopg
 import pytest
 import yaml
+from prometheus_client import Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from hub.settings import PROJECT, Database, Server, Settings
-from hub.watch.figures import OTHER, own_operations
+from hub.watch.figures import OTHER, QUICK, own_operations, settle, took
 from hub.watch.statements import fingerprint
 from tests.commands import Process, hub
 from tests.conftest import SIGN_IN, County, make_person, running
@@ -81,6 +82,21 @@ async def test_requests_operations_steps_and_refusals_are_counted(database: Coun
         assert at(after, "hub_database_up") == 1
         assert at(after, "hub_disk_free_bytes") > 0
         assert at(after, "hub_worker_memory_bytes", worker="1") > 20e6
+
+
+def test_times_fall_into_the_buckets_in_which_prometheus_would_put_them() -> None:
+    """They are added up by us, and written by its own library: the two must agree about every border."""
+    bounds = [*QUICK, 60.0]
+    ours, theirs = (Histogram(f"of_{who}", "", ("step",), buckets=QUICK, registry=None) for who in ("us", "them"))
+    for seconds in [each * by for each in bounds for by in (0.9, 1.0, 1.1)]:
+        took(ours, "x", seconds)
+        theirs.labels("x").observe(seconds)
+    settle()
+    (told,), (expected,) = ours.collect(), theirs.collect()
+    for mine, right in zip(told.samples, expected.samples, strict=True):
+        assert mine.name.removeprefix("of_us") == right.name.removeprefix("of_them")
+        assert mine.labels == right.labels
+        assert mine.value == pytest.approx(right.value)
 
 
 async def test_callers_cannot_write_into_the_figures(database: County) -> None:
@@ -329,6 +345,7 @@ def test_any_worker_answers_for_all_of_them_also_for_those_that_died(three: Proc
     before = counted(address)
     for _ in range(30):
         asked(address)
+    within(10, lambda: counted(address) == before + 30)  # a worker adds up once a second
     # Whoever answers the scrape: each on a new connection, many times.
     assert {counted(address) for _ in range(20)} == {before + 30}
     os.kill(workers(three)[1], signal.SIGKILL)
@@ -336,6 +353,7 @@ def test_any_worker_answers_for_all_of_them_also_for_those_that_died(three: Proc
     assert {counted(address) for _ in range(20)} == {before + 30}, "what the dead one counted is gone"
     for _ in range(30):
         asked(address)
+    within(10, lambda: counted(address) == before + 60)
     assert {counted(address) for _ in range(20)} == {before + 60}
     memory = {labels for name, labels in told(address) if name == "hub_worker_memory_bytes"}
     assert memory == {(("worker", str(number)),) for number in (1, 2, 3)}
