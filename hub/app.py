@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -30,11 +31,16 @@ from hub.live import Live
 from hub.outlets import exports, tiles
 from hub.photos import door as photos
 from hub.settings import Settings
+from hub.watch import door as watching
+from hub.watch import figures, traces
+from hub.watch.requests import Counted
+from hub.watch.rounds import Rounds
 from schema.api import schema
 
 
-def create_app(settings: Settings) -> Starlette:
-    """The application over the database in `settings.database.database_url`. Starts without it, not ready."""
+def create_app(settings: Settings, worker: int = 1) -> Starlette:
+    """The application over the database in `settings.database.database_url`. Starts without it, not ready.
+    `worker` is the number of this process among those that serve."""
     url = settings.database.database_url
     if url is None:
         raise ValueError("settings.database.database_url is missing: say which database the hub serves")
@@ -42,22 +48,29 @@ def create_app(settings: Settings) -> Starlette:
     stream = Stream(url, sessions, schema.journalled)
     moves = Moves(url, sessions)
     # Connections of their own: whatever else is asked of the hub, what trackers say is stored.
-    reserved = Sessions(url, settings.database, size=2)
+    reserved = Sessions(url, settings.database, size=2, name="intake")
     # Whoever takes an export slowly holds a connection: never one that others wait for.
-    exporting = Sessions(url, settings.database, size=2)
+    exporting = Sessions(url, settings.database, size=2, name="exports")
+    looking = Sessions(url, settings.database, size=1, name="figures")
     taking = Taking(reserved, settings.intake)
     live = Live(sessions, stream, moves, turns=settings.database.pool_size // 2)
+    pools = {each.name: each for each in (sessions, reserved, exporting)}
+    rounds = Rounds(looking, pools, live, settings.database.home or Path.cwd(), worker)
+    figures.name_operations({*figures.own_operations(), *settings.server.metrics_operations})
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await sessions.open()
         await reserved.open()
         await exporting.open()
+        await looking.open()
+        traces.start()
         chores = [
             asyncio.create_task(Sealer(url).run()),
             asyncio.create_task(stream.run()),
             asyncio.create_task(moves.run()),
             asyncio.create_task(taking.run()),
+            asyncio.create_task(rounds.run()),
         ]
         if settings.database.owner_url is not None:
             chores.append(asyncio.create_task(Weeks(settings.database.owner_url, settings.intake.position_days).run()))
@@ -71,6 +84,9 @@ def create_app(settings: Settings) -> Starlette:
             chore.cancel()
             with suppress(asyncio.CancelledError):
                 await chore
+        figures.settle()
+        await asyncio.to_thread(traces.stop)
+        await looking.close()
         await exporting.close()
         await reserved.close()
         await sessions.close()
@@ -79,6 +95,7 @@ def create_app(settings: Settings) -> Starlette:
         routes=routes(settings),
         lifespan=lifespan,
         middleware=[
+            Middleware(Counted),
             Middleware(pages.SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(settings.server.allowed_hosts), www_redirect=False),
             Middleware(GZipMiddleware, minimum_size=tiles.PACKED_FROM, compresslevel=4),
@@ -94,6 +111,8 @@ def create_app(settings: Settings) -> Starlette:
     app.state.taking = taking
     app.state.photos = photos.Desk(settings.photos)
     app.state.readiness = health.Readiness(sessions, url)
+    app.state.rounds = rounds
+    app.state.looking = looking
     return app
 
 
@@ -105,8 +124,10 @@ def routes(settings: Settings) -> list[BaseRoute]:
         Route("/graphql", _graphql, methods=["GET", "POST"]),
         WebSocketRoute("/graphql", websocket.connect),
         Route("/graphql/sql", graphql.statement, methods=["POST"]),
+        Route("/graphql/explain", graphql.explain, methods=["POST"]),
         Route("/health/live", health.live),
         Route("/health/ready", health.ready),
+        Route("/metrics", watching.metrics),
         *sign_in.routes(),
         *photos.routes(),
         *tiles.routes(),

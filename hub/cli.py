@@ -184,7 +184,8 @@ def sql(file: Path, variables: str | None, operation: str | None) -> None:
     Example:
       hub sql tests/queries/areas/wards.graphql --variables '{"first": 5}'
     """
-    from hub.sql import explain_file
+    from hub.sql import compiled_file, shown
+    from hub.watch.statements import fingerprint
 
     given: dict[str, Any] = {}
     if variables is not None:
@@ -194,7 +195,8 @@ def sql(file: Path, variables: str | None, operation: str | None) -> None:
             raise click.BadParameter(f"no JSON: {error}", param_hint="--variables") from None
         if not isinstance(given, dict):
             raise click.BadParameter('an object is needed, like {"first": 5}', param_hint="--variables")
-    click.echo(explain_file(file, given, operation))
+    statement, parameters = compiled_file(file, given, operation)
+    click.echo(f"{shown(statement, parameters)}-- Its fingerprint in the log: {fingerprint(statement)}\n")
 
 
 @main.group()

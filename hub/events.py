@@ -19,7 +19,17 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
-from hub.graphql import Context, Refused, as_answer, encode, execute, read_request, turned_away
+from hub.graphql import (
+    Context,
+    Refused,
+    as_answer,
+    encode,
+    execute,
+    read_request,
+    request_id,
+    subscribed,
+    turned_away,
+)
 from hub.identity import Caller
 from hub.identity.door import Visit, token_of
 from hub.identity.stays import Ended, Stay, Stays
@@ -45,11 +55,13 @@ async def answer(request: Request) -> Response:
     live: Live = request.app.state.live
     try:
         asked, visit = await read_request(request)
-        context = Context(request.app.state.settings.limits, visit.caller, request.app.state.sessions, visit)
+        limits, sessions = request.app.state.settings.limits, request.app.state.sessions
+        context = Context(limits, visit.caller, sessions, visit, request_id(request.headers))
         heard = schema.heard(asked.query, asked.variables, asked.operation_name, context.limits)
         if heard is not None:
             if live.draining:
                 raise Unavailable("The hub is about to stop: try again in a moment.")
+            subscribed(asked, context)
             guest = _Guest(live)
             listener = live.listen(heard, guest.caller)
             return _Stream(_told(request, visit, guest, listener))

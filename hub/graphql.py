@@ -7,13 +7,14 @@ import logging
 import re
 import secrets
 import traceback
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
 from typing import Any
 
+import asyncpg
 from graphql import GraphQLError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -22,15 +23,45 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from hub.database.session import Sessions, Transaction
 from hub.identity import Caller
 from hub.identity.door import Visit, visit_of
+from hub.plans import explained
 from hub.settings import Limits, Settings
 from hub.sql import readable
+from hub.watch import figures, traces
+from hub.watch.statements import AT_WORK, fingerprint
 from schema.api import schema
 from schema.compiler.execution import Raw
-from schema.errors import ANSWERS, STATUS, BadUserInput, Forbidden, HubError, Internal
+from schema.compiler.render import Statement
+from schema.errors import ANSWERS, STATUS, BadUserInput, Forbidden, HubError, Internal, Unauthenticated
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1
+
+_REQUEST_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""As nginx, Envoy and others make them: nothing that a person would be called or dialled by."""
+
+
+class _Step:
+    """Around the work of a step: how long it takes. Plain methods, because every request goes through four of them."""
+
+    __slots__ = ("_begun", "_name", "_span", "_steps")
+
+    def __init__(self, name: str, steps: dict[str, float]) -> None:
+        self._name = name
+        self._steps = steps
+        self._span = traces.span(name) if traces.tracing() else None
+
+    def __enter__(self) -> None:
+        if self._span is not None:
+            self._span.__enter__()
+        self._begun = perf_counter()
+
+    def __exit__(self, *raised: Any) -> None:
+        seconds = perf_counter() - self._begun
+        self._steps[self._name] = self._steps.get(self._name, 0.0) + seconds * 1000
+        figures.took(figures.STEP_SECONDS, self._name, seconds)
+        if self._span is not None:
+            self._span.__exit__(*raised)
 
 
 @dataclass
@@ -41,7 +72,15 @@ class Context:
     caller: Caller
     sessions: Sessions
     visit: Visit | None = None
+    request: str = ""
+    """The id that a proxy gave the request."""
+    operation: str = ""
+    cost: int | None = None
     steps: dict[str, float] = field(default_factory=dict)
+    """Milliseconds by step, for Server-Timing."""
+
+    def step(self, name: str) -> _Step:
+        return _Step(name, self.steps)
 
     def change(self) -> AbstractAsyncContextManager[Transaction]:
         if self.caller.seen_by:
@@ -49,11 +88,8 @@ class Context:
         return self.sessions.change(self.caller)
 
     async def fetch_json(self, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
-        begun = perf_counter()
-        try:
+        with self.step("database"):
             return await self.sessions.fetch_json(self.caller, sql, parameters)
-        finally:
-            self.steps["database"] = (perf_counter() - begun) * 1000
 
     async def sign_in(self, name: str, password: str) -> Signed:
         assert self.visit is not None, "only a request can sign in"
@@ -108,7 +144,7 @@ async def answer(request: Request) -> Response:
         return refusal.response
     except HubError as error:
         return turned_away(error)
-    context = Context(settings.limits, visit.caller, request.app.state.sessions, visit)
+    context = Context(settings.limits, visit.caller, request.app.state.sessions, visit, request_id(request.headers))
     data, errors = await execute(asked, context)
     status = STATUS[errors[0]["extensions"]["code"]] if data is None and errors else 200
     response = Response(encode(data, errors), status, media_type="application/json")
@@ -117,8 +153,10 @@ async def answer(request: Request) -> Response:
         response.headers.append("set-cookie", each)
     if status in (429, 503):
         response.headers["retry-after"] = str(errors[0]["extensions"].get("retryAfter", RETRY_SECONDS))
+    total = perf_counter() - begun
+    figures.took(figures.STEP_SECONDS, "total", total)
     if settings.server.shows_statements:
-        context.steps["total"] = (perf_counter() - begun) * 1000
+        context.steps["total"] = total * 1000
         response.headers["server-timing"] = ", ".join(f"{step};dur={ms:.2f}" for step, ms in context.steps.items())
     return response
 
@@ -132,6 +170,20 @@ async def read_request(request: Request) -> tuple[Asked, Visit]:
 
 async def execute(asked: Asked, context: Context) -> tuple[Any, list[dict[str, Any]]]:
     """Data and errors of a query or a mutation, whichever door it came by."""
+    before = AT_WORK.set(context)
+    with traces.span("operation") as span:
+        try:
+            data, errors = await _executed(asked, context)
+        finally:
+            AT_WORK.reset(before)
+        code = errors[0]["extensions"]["code"] if errors else "OK"
+        count_operation(context, code)
+        if span is not None:
+            span.set_attributes({"graphql.operation.name": context.operation, "hub.code": code})
+    return data, errors
+
+
+async def _executed(asked: Asked, context: Context) -> tuple[Any, list[dict[str, Any]]]:
     try:
         result = await schema.execute(
             asked.query,
@@ -144,11 +196,30 @@ async def execute(asked: Asked, context: Context) -> tuple[Any, list[dict[str, A
     return result.data, [as_answer(error) for error in result.errors or ()]
 
 
+def count_operation(context: Context, code: str) -> None:
+    """Count an operation by its name, if that is one of the known."""
+    figures.count(figures.OPERATIONS, figures.operation(context.operation), code)
+
+
+def subscribed(asked: Asked, context: Context) -> None:
+    """Count a subscription that begins, and let what this task asks of the database from now on be known as its."""
+    context.operation = schema.name_of(asked.query, asked.operation_name, context.limits)
+    AT_WORK.set(context)
+    count_operation(context, "OK")
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """The id that a proxy gave a request, if it looks like one: what else stands in the header is the caller's."""
+    said = headers.get("x-request-id", "")
+    return said if _REQUEST_ID.fullmatch(said) else ""
+
+
 def turned_away(error: HubError | GraphQLError) -> Response:
     """The answer to a request of which nothing was run: its caller is in doubt, or it is refused as it stands."""
     told = as_answer(error)
     status = STATUS[told["extensions"]["code"]]
-    response = JSONResponse({"data": None, "errors": [told]}, status, {"cache-control": "no-store"})
+    body = _json({"data": None, "errors": [told]})  # a message may repeat letters that no encoding has
+    response = Response(body, status, {"cache-control": "no-store"}, "application/json")
     for name, value in getattr(error, "headers", ()):
         response.headers.append(name, value)
     if status in (429, 503):
@@ -158,19 +229,47 @@ def turned_away(error: HubError | GraphQLError) -> Response:
 
 async def statement(request: Request) -> Response:
     """POST /graphql/sql: the statement that would answer, without running it."""
+
+    async def told(made: Statement, parameters: list[Any]) -> dict[str, Any]:
+        return {
+            "statement": readable(made.sql),
+            "fingerprint": fingerprint(made.sql),
+            "parameters": [_shown(value) for value in parameters],
+        }
+
+    return await _of_a_statement(request, told)
+
+
+async def explain(request: Request) -> Response:
+    """POST /graphql/explain: how PostgreSQL goes about the statement, run as the caller; see `plans`."""
+
+    async def told(made: Statement, parameters: list[Any]) -> dict[str, Any]:
+        visit = await visit_of(request)
+        if visit.presence is None:
+            raise Unauthenticated("Sign in to see how PostgreSQL goes about it.")
+        return await explained(request.app.state.sessions, visit.caller, made.sql, parameters)
+
+    return await _of_a_statement(request, told)
+
+
+async def _of_a_statement(
+    request: Request, told: Callable[[Statement, list[Any]], Awaitable[dict[str, Any]]]
+) -> Response:
+    """What there is to tell of the statement that an operation becomes, where statements are shown."""
     settings: Settings = request.app.state.settings
     if not settings.server.shows_statements:
         return JSONResponse({"errors": [{"message": "Statements are not shown here (HUB_STATEMENTS)."}]}, 404)
     try:
         asked = await read_body(request, settings.limits)
         made, parameters = schema.compiled(asked.query, asked.variables, asked.operation_name, settings.limits)
+        answered = await told(made, parameters)
     except Refused as refusal:
         return refusal.response
     except (HubError, GraphQLError) as error:
-        told = as_answer(error)
-        status = STATUS[told["extensions"]["code"]]
-        return Response(_json({"errors": [told]}), status, {"cache-control": "no-store"}, "application/json")
-    return JSONResponse({"statement": readable(made.sql), "parameters": [_shown(value) for value in parameters]})
+        return turned_away(error)
+    except asyncpg.PostgresError as error:
+        return turned_away(GraphQLError("", original_error=error))
+    return Response(_json(answered), 200, {"cache-control": "no-store"}, "application/json")
 
 
 def _shown(value: Any) -> str:
@@ -248,6 +347,7 @@ def as_answer(error: HubError | GraphQLError) -> dict[str, Any]:
         log.error("number %s: %s\n%s", number, type(cause).__name__, "".join(traceback.format_tb(cause.__traceback__)))
         code, details = ANSWERS[Internal][0], {"number": number}
         told = {"message": f"{Internal()} Number: {number}."}
+    figures.count(figures.REFUSALS, code)
     return {**told, "extensions": {"code": code, **details}}
 
 

@@ -24,6 +24,7 @@ from hub.database.session import Sessions
 from hub.following import Announcement, Moves, Stream, forgotten, pause
 from hub.identity import Caller
 from hub.journal import Position
+from hub.watch import figures
 from schema.access import ACCESS, Reach, Scope
 from schema.compiler.events import ChangeKind, Heard
 from schema.compiler.moves import Following
@@ -187,6 +188,11 @@ class Listener:
         self.position = position
         """Everything up to here was handed on."""
 
+    @property
+    def about(self) -> str:
+        """The table whose rows it is told of."""
+        return self._heard.table
+
     async def events(self) -> AsyncGenerator[bytes]:
         """Each event's answer as JSON, without end. Raises Resync where it cannot go on; a database that is away is
         waited for."""
@@ -207,9 +213,11 @@ class Listener:
                 for outcome in pulled.outcomes:
                     if isinstance(outcome, bytes):
                         self.position = pulled.upto
+                        figures.count(figures.EVENTS, self.about)
                         yield outcome
                         continue
                     if self._is_news(outcome):
+                        figures.count(figures.EVENTS, self.about)
                         yield outcome.said
                     self.position = Position(pulled.upto.epoch, outcome.cursor)
                 if pulled.upto == begun:

@@ -77,7 +77,8 @@ def with_url(settings: Settings, cluster: Cluster | None) -> Settings:
         return settings
     name = cluster.opens(settings.database)
     urls = {"database_url": cluster.url(cluster.LOGIN, name), "owner_url": cluster.url(cluster.OWNER, name)}
-    return settings.but(database=settings.database.model_copy(update=urls))
+    # Whoever watches the disk must know where the data lies.
+    return settings.but(database=settings.database.model_copy(update={**urls, "home": cluster.home}))
 
 
 def make_databases(settings: Settings, cluster: Cluster) -> None:

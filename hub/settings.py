@@ -79,7 +79,20 @@ class Server(_Concern):
         description="Whether answers carry Server-Timing and `/graphql/sql` shows statements. Unset: only on loopback.",
     )
 
-    @field_validator("allowed_hosts", mode="before")
+    metrics_token: str | None = Field(
+        default=None,
+        min_length=16,
+        description="Who shows it as a bearer token reads `/metrics`; it belongs in a file. Unset: only whoever asks "
+        "on the hub's own machine, and not through a proxy.",
+    )
+    metrics_operations: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        max_length=100,
+        description="Names of operations of your own programs that `/metrics` counts one by one, separated by commas, "
+        "beside those of the hub's pages; the rest is counted as `other`.",
+    )
+
+    @field_validator("allowed_hosts", "metrics_operations", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -120,6 +133,12 @@ class Database(_Concern):
     )
     statement_seconds: float = Field(
         default=10, gt=0, le=600, description="Longest time that one statement may run, in seconds."
+    )
+    slow_statement_ms: float = Field(
+        default=500,
+        ge=0,
+        description="A statement that takes longer is told of in the log, by its operation's name and its "
+        "fingerprint; in milliseconds.",
     )
     wait_seconds: float = Field(
         default=2, gt=0, le=60, description="Longest wait for a free connection, in seconds, before UNAVAILABLE."

@@ -66,11 +66,18 @@ def readable(sql: str) -> str:
     return "\n".join(lines)
 
 
-def explain_file(path: Path, variables: dict[str, Any] | None = None, operation: str | None = None) -> str:
+def compiled_file(
+    path: Path, variables: dict[str, Any] | None = None, operation: str | None = None
+) -> tuple[str, list[Any]]:
     """The statement and parameters of the operation in a `.graphql` file. Needs no database.
 
     Raises HubError or GraphQLError when the operation cannot be answered.
     """
     statement, parameters = schema.compiled(path.read_text("utf-8"), variables, operation, Limits())
+    return statement.sql, parameters
+
+
+def shown(sql: str, parameters: list[Any]) -> str:
+    """A statement and its parameters, for a person to read."""
     listed = "\n".join(f"-- ${at} = {value!r}" for at, value in enumerate(parameters, 1))
-    return f"{readable(statement.sql)};\n{listed}".rstrip() + "\n"
+    return f"{readable(sql)};\n{listed}".rstrip() + "\n"

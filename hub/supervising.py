@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from hub.serving import Interrupted, address_of
 from hub.settings import PROJECT, Settings
+from hub.watch import figures
 
 if TYPE_CHECKING:
     from hub.serving import Ending
@@ -49,9 +51,9 @@ GRACE_SECONDS = 15.0
 HASTE_SECONDS = 3.0
 """The same after a second signal."""
 
-CONNECTIONS_BESIDE_POOL = 8
+CONNECTIONS_BESIDE_POOL = 9
 """What a worker takes of the database beside its pool: sealing, two that listen, two for what trackers send, two for
-exports, the check of migrations."""
+exports, the check of migrations, one that looks how things stand."""
 
 
 def connections_of(settings: Settings) -> int:
@@ -97,7 +99,8 @@ class Supervisor:
         self._ending = ending
         self._cluster = ending.cluster
         self._drain = settings.server.drain_seconds
-        self._orders = _told(settings)
+        self._figures = figures.place()
+        self._orders = _told(settings) | {"figures": str(self._figures)}
         self._workers = [_Worker(number) for number in range(1, settings.server.workers + 1)]
         self._spare = _Worker(0)
         self._selector = selectors.DefaultSelector()
@@ -241,6 +244,8 @@ class Supervisor:
         """A worker's line has ended: learn why, and say when the next one comes."""
         assert worker.process is not None
         self._close(worker)
+        if worker.number:
+            figures.buried(self._figures, worker.number)
         try:
             code = worker.process.wait(2)
         except subprocess.TimeoutExpired:  # it closed its line and lives: nobody could hear of it any more
@@ -296,6 +301,7 @@ class Supervisor:
         self._selector.close()
         for end in (self._bell, self._rope, self._listener):
             end.close()
+        shutil.rmtree(self._figures, ignore_errors=True)
 
     def _close(self, worker: _Worker) -> None:
         if worker.line is not None:

@@ -20,7 +20,18 @@ from graphql import GraphQLError
 from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from hub.graphql import Asked, Context, Refused, as_answer, encode, execute, read_json, read_operation
+from hub.graphql import (
+    Asked,
+    Context,
+    Refused,
+    as_answer,
+    encode,
+    execute,
+    read_json,
+    read_operation,
+    request_id,
+    subscribed,
+)
 from hub.identity import Caller
 from hub.identity.door import Visit, bearer, held_cookie
 from hub.identity.seeing import seen_as
@@ -275,7 +286,8 @@ class Socket:
         limits = self._state.settings.limits
         client = self._websocket.client
         visit = Visit(self._state.identity, client.host if client else "", False, self._stay.presence)
-        context = Context(limits, await self._caller(), self._state.sessions, visit)
+        request = request_id(self._websocket.headers)
+        context = Context(limits, await self._caller(), self._state.sessions, visit, request)
         heard = schema.heard(asked.query, asked.variables, asked.operation_name, limits)
         if heard is None:
             data, errors = await execute(asked, context)
@@ -283,6 +295,7 @@ class Socket:
                 return _message(id, "error", json.dumps(errors).encode())
             await self._send(_message(id, "next", encode(data, errors)))
             return _message(id, "complete")
+        subscribed(asked, context)
         listener = self._listeners[id] = self._live.listen(heard, self._caller)
         events = listener.events()
         try:

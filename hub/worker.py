@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 from hub.settings import Settings
 
@@ -28,6 +29,7 @@ def main(listener_number: int, line_number: int) -> int:
     from hub.app import create_app
     from hub.serving import Ending, serve
     from hub.supervising import ALIVE, DRAINING, READY
+    from hub.watch import figures
 
     _arrange(SET_NAME, b"hub standing by")
     with line.makefile("rb") as orders:
@@ -36,6 +38,7 @@ def main(listener_number: int, line_number: int) -> int:
         return 1  # the parent is gone
     order = json.loads(told)
     settings = Settings.read(order)
+    figures.share(Path(order["figures"]), order["number"])
     _arrange(SET_NAME, b"hub worker %d" % order["number"])
     # In a thread: an orphan must free the port also while its loop stands still.
     threading.Thread(target=_end_with, args=(line,), daemon=True).start()
@@ -49,7 +52,7 @@ def main(listener_number: int, line_number: int) -> int:
         Ending(lambda _: tell(DRAINING)).caught() as ending,
         socket.socket(fileno=listener_number) as listener,
     ):
-        app = create_app(settings)
+        app = create_app(settings, order["number"])
         return serve(
             app,
             settings.server,

@@ -12,6 +12,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from time import perf_counter
 from typing import Any
 
 import asyncpg
@@ -20,6 +21,8 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from hub.identity import NOBODY, Caller
 from hub.settings import Database
+from hub.watch import figures
+from hub.watch.statements import timed
 from schema.errors import Conflict, HubError, Unavailable, refusal
 
 _DIALECT = asyncpg_dialect()
@@ -78,9 +81,10 @@ class _Connection(asyncpg.Connection):
 class Transaction:
     """An open transaction that acts as the caller; see `schema.compiler.writes.Change`."""
 
-    def __init__(self, connection: asyncpg.Connection, caller: Caller) -> None:
+    def __init__(self, connection: asyncpg.Connection, caller: Caller, slow_ms: float) -> None:
         self._connection = connection
         self._caller = caller
+        self._slow_ms = slow_ms
 
     @property
     def person(self) -> str | None:
@@ -92,11 +96,13 @@ class Transaction:
 
     async def rows(self, statement: Executable) -> list[Any]:
         compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
-        values = compiled.params
-        return await self._connection.fetch(str(compiled), *(values[name] for name in compiled.positiontup or ()))
+        values, sql = compiled.params, str(compiled)
+        with timed(self._caller.scope, sql, self._slow_ms):
+            return await self._connection.fetch(sql, *(values[name] for name in compiled.positiontup or ()))
 
     async def fetch_json(self, sql: str, parameters: Sequence[Any]) -> tuple[bytes, ...]:
-        return tuple(await self._connection.fetchrow(sql, *parameters))
+        with timed(self._caller.scope, sql, self._slow_ms):
+            return tuple(await self._connection.fetchrow(sql, *parameters))
 
     async def claim(self, key: str, digest: bytes) -> dict[str, Any] | None:
         found = await self._connection.fetchrow("select fresh, same, members from claim_write($1, $2)", key, digest)
@@ -116,8 +122,10 @@ class Transaction:
 class Sessions:
     """The hub's connections to its database."""
 
-    def __init__(self, url: str, settings: Database, size: int | None = None) -> None:
-        """`size` is how many connections there are at most; unset: as many as the settings say."""
+    def __init__(self, url: str, settings: Database, size: int | None = None, name: str = "answers") -> None:
+        """`size` is how many connections there are at most; unset: as many as the settings say. `name` tells these
+        sessions from the hub's others where they are counted."""
+        self.name = name
         self._url = url
         self._settings = settings
         self._size = size or settings.pool_size
@@ -153,18 +161,29 @@ class Sessions:
                 self._pool.terminate()
             self._pool = None
 
+    def held(self) -> tuple[int, int, int]:
+        """How many connections are open, how many of them in use, and how many there may be."""
+        if self._pool is None:
+            return 0, 0, self._size
+        size = self._pool.get_size()
+        return size, size - self._pool.get_idle_size(), self._size
+
     @asynccontextmanager
     async def connection(self, caller: Caller = NOBODY) -> AsyncIterator[asyncpg.Connection]:
         """A connection that acts for `caller` and for nobody else. Raises Unavailable when there is none to be had."""
         pool = self._pool
         if pool is None:
             raise Unavailable
+        begun = perf_counter()
         try:
             connection = await pool.acquire(timeout=self._settings.wait_seconds)
         except TimeoutError as error:
+            figures.count(figures.POOL_TIMEOUTS, self.name)
             raise Unavailable("All of the hub's connections are in use: try again in a moment.") from error
         except (*_LOST, asyncpg.PostgresError) as error:
             raise Unavailable("The database does not answer: try again in a moment.") from error
+        finally:
+            figures.took(figures.POOL_WAIT_SECONDS, self.name, perf_counter() - begun)
         kept = True
         try:
             await connection.become(caller, self._settings.statement_seconds)
@@ -210,7 +229,7 @@ class Sessions:
         """
         try:
             async with self.connection(caller) as connection, connection.transaction():
-                yield Transaction(connection, caller)
+                yield Transaction(connection, caller, self._settings.slow_statement_ms)
         except asyncpg.PostgresError as error:
             raise refusal(error) from error
         except Unavailable as error:
@@ -267,7 +286,8 @@ class Sessions:
 
     async def _fetch(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> list[asyncpg.Record]:
         async with self.connection(caller) as connection:
-            return await connection.fetch(sql, *parameters)
+            with timed(caller.scope, sql, self._settings.slow_statement_ms):
+                return await connection.fetch(sql, *parameters)
 
 
 def _forget(connection: Any) -> None:

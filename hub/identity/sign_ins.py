@@ -17,8 +17,9 @@ from hub.identity import SERVICE, Caller
 from hub.identity.passwords import Passwords, is_outdated, judge
 from hub.identity.throttle import Throttle
 from hub.identity.tokens import BadToken, Key, Read, UnknownKey, digest, read, write
+from hub.watch import figures
 from schema.access import ACCESS
-from schema.errors import BadUserInput, Conflict, NotFound, Unauthenticated, Unavailable
+from schema.errors import BadUserInput, Conflict, NotFound, RateLimited, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
     from hub.database.session import Sessions
@@ -189,7 +190,11 @@ class Identity:
     async def sign_in(self, name: str, password: str, address: str, former: Presence | None = None) -> SignedIn:
         """Check a name and its password. Who is unknown, disabled or wrong is told the same after the same time."""
         name = name.strip().lower()
-        tried = await self._throttle.count(name, address)
+        try:
+            tried = await self._throttle.count(name, address)
+        except RateLimited:
+            figures.count(figures.LOGIN_FAILURES, "held_back")
+            raise
         known = name if name.isascii() and name.isprintable() else ""  # the rest no database could look for
         rows = await self._sessions.fetch(SERVICE, _HASH, [known])
         person, hashed = rows[0] if rows else (None, None)
@@ -199,6 +204,7 @@ class Identity:
             await self._throttle.forgive(tried)  # nobody looked at it
             raise
         if hashed is None or not fits:
+            figures.count(figures.LOGIN_FAILURES, "wrong")
             raise Unauthenticated(WRONG)
         if is_outdated(hashed):
             renewed = await self._passwords.hash(password)

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 from hub.intake import batch, osmand, owntracks
 from hub.intake.fixes import Fix, Unfit
 from hub.intake.taking import Taking, Verdict
+from hub.watch import figures
 from schema.errors import RateLimited, Unavailable
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,21 @@ def routes() -> list[BaseRoute]:
 
 async def take_osmand(request: Request) -> Response:
     """A fix of Traccar Client or OsmAnd: query, form or JSON."""
+    return _counted(await _osmand(request))
+
+
+async def take_owntracks(request: Request) -> Response:
+    """A message of OwnTracks in HTTP mode."""
+    return _counted(await _owntracks(request))
+
+
+def _counted(answer: Response) -> Response:
+    if answer.status_code >= 400:
+        figures.count(figures.FIXES, "refused")
+    return answer
+
+
+async def _osmand(request: Request) -> Response:
     is_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
     try:
         body = await _body(request) if request.method == "POST" else b""
@@ -57,8 +73,7 @@ async def take_osmand(request: Request) -> Response:
     return await _one(request, key, fix, 404 if is_json else 400, Response(status_code=200))
 
 
-async def take_owntracks(request: Request) -> Response:
-    """A message of OwnTracks in HTTP mode."""
+async def _owntracks(request: Request) -> Response:
     key = _basic(request)
     if key is None:
         return _refused(401, "Send the device's key as the password.", {"www-authenticate": 'Basic realm="hub"'})
@@ -150,6 +165,7 @@ async def _taken(
             refused.append({"row": number, "field": "key", "message": f"key: {UNKNOWN}"})
         else:
             kept.append((number, device, fix))
+    figures.count(figures.FIXES, "refused", by=len(refused))
     counts: dict[UUID, int] = {}
     for _, device, _ in kept:
         counts[device] = counts.get(device, 0) + 1
@@ -209,5 +225,7 @@ def _failed(error: Exception) -> Response:
 
 def _refused(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     codes = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 429: "RATE_LIMITED", 503: "UNAVAILABLE"}
-    told = {"message": message, "extensions": {"code": codes.get(status, "BAD_USER_INPUT")}}
+    code = codes.get(status, "BAD_USER_INPUT")
+    figures.count(figures.REFUSALS, code)
+    told = {"message": message, "extensions": {"code": code}}
     return JSONResponse({"errors": [told]}, status, {"cache-control": "no-store", **(headers or {})})

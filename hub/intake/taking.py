@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from hub.identity import SERVICE
 from hub.intake.devices import Devices
 from hub.intake.fixes import Fix
 from hub.settings import Intake
+from hub.watch import figures
 from schema.errors import Unavailable
 
 AT_ONCE = 5_000
@@ -43,6 +44,11 @@ class Verdict(Enum):
     FUTURE = "future"
     TOO_OLD = "too_old"
     FAR_AWAY = "far_away"
+
+    @property
+    def outcome(self) -> str:
+        """The same, with everything that was put aside as one."""
+        return self.value if self in (Verdict.STORED, Verdict.DUPLICATE) else "quarantined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,10 @@ class Taking:
         for each in done:
             if isinstance(each, BaseException):
                 raise each
-        return [verdict for each in done for verdict in each]  # type: ignore[union-attr]
+        verdicts = [verdict for each in done for verdict in each]  # type: ignore[union-attr]
+        for outcome, count in Counter(verdict.outcome for verdict in verdicts).items():
+            figures.count(figures.FIXES, outcome, by=count)
+        return verdicts
 
     async def run(self) -> None:
         """Commit what waits, until cancelled; of large batches two parts at once, each by a connection of its own."""

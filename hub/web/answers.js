@@ -1,6 +1,7 @@
-// How a question was answered: the one SQL statement behind it, and where the milliseconds went.
+// How a question was answered: where the milliseconds went, the one SQL statement behind it, and how PostgreSQL went about that.
 
 import { el, part } from "./elements.js";
+import { plan } from "./plans.js";
 
 /** @typedef {{ query: string, variables?: unknown, operationName?: string | null }} Question */
 /** @typedef {{ name: string, ms: number, total: boolean }} Step */
@@ -37,7 +38,7 @@ export function steps(header) {
 export function drawEmpty() {
   part("answer").replaceChildren(
     el("h2", {}, "How it is answered"),
-    el("p", { class: "quiet" }, "Run a question. The SQL statement that answers it, and where its milliseconds went, appear here."),
+    el("p", { class: "quiet" }, "Run a question. Where its milliseconds went, the SQL statement that answers it, and PostgreSQL’s plan appear here."),
   );
 }
 
@@ -45,8 +46,9 @@ export function drawEmpty() {
  * Shows how a question was answered. The statement is asked for once the answer is here, so that it costs the answer nothing.
  * @param {Question} question
  * @param {Answer} answer
+ * @param {boolean} signedIn  whether somebody is: plans are for nobody else
  */
-export async function drawAnswer(question, answer) {
+export async function drawAnswer(question, answer, signedIn) {
   const panel = part("answer");
   const statement = el("section", { class: "statement" }, el("h2", {}, "Statement"), el("p", { class: "quiet" }, "Asking the hub…"));
   panel.replaceChildren(timing(answer), statement);
@@ -55,6 +57,16 @@ export async function drawAnswer(question, answer) {
   // A later question has the panel now.
   if (!statement.isConnected) return;
   statement.replaceChildren(...said);
+  if (!statement.querySelector("pre")) return;
+  const explained = el("section", { class: "explained" }, el("h2", {}, "Plan"));
+  panel.append(explained);
+  if (!signedIn) {
+    explained.append(el("p", { class: "quiet" }, el("a", { href: "/sign-in#graphql" }, "Sign in"), " to see how PostgreSQL goes about it (EXPLAIN)."));
+    return;
+  }
+  const waiting = el("p", { class: "quiet" }, "Running EXPLAIN…");
+  explained.append(waiting);
+  waiting.replaceWith(...(await plan(question)));
 }
 
 /**

@@ -1,14 +1,29 @@
 // The query editor: GraphiQL from the hub's own files, with questions to begin with and, beside each answer, how it came about.
 
 import { drawAnswer, drawEmpty } from "./answers.js";
-import { part } from "./elements.js";
+import { ask } from "./api.js";
+import { el, part } from "./elements.js";
 import { EXAMPLES } from "./examples.js";
+import { word } from "./vocabulary.js";
 
 /** @typedef {import("./examples.js").Example} Example */
 
 // GraphiQL and React come as plain scripts that leave their names on the window.
 const { React, ReactDOM, GraphiQL } = /** @type {any} */ (window);
 const h = React.createElement;
+
+/** Who asks: the cookie of the hub's own pages goes with every question. */
+let signedIn = false;
+
+/** Says at the head of the page who asks, or where to sign in. */
+async function drawAccount() {
+  const { me } = await ask("query Asker { me { displayName roles } }").catch(() => ({ me: null }));
+  signedIn = me !== null;
+  const roles = me?.roles.map(word).join(", ");
+  part("asker").replaceChildren(
+    me ? el("span", { title: roles }, el("span", { class: "name" }, me.displayName), roles && el("span", { class: "role" }, roles)) : el("a", { href: "/sign-in#graphql" }, "Sign in"),
+  );
+}
 
 /**
  * Sends a question as GraphiQL asks for it.
@@ -27,7 +42,9 @@ async function fetcher(question, options) {
   const result = parsed(text) ?? { errors: [{ message: `The hub answered with status ${answer.status}: ${text.slice(0, 200)}` }] };
   // The editor's own question for the schema is not one that somebody asked.
   if (question.operationName !== "IntrospectionQuery") {
-    void drawAnswer(question, { timing: answer.headers.get("server-timing"), elsewhere, bytes: new Blob([text]).size, result });
+    // Signing in and out are questions too.
+    if (/\bsign(In|Out)\b/.test(/** @type {string} */ (/** @type {any} */ (question).query))) void drawAccount();
+    void drawAnswer(question, { timing: answer.headers.get("server-timing"), elsewhere, bytes: new Blob([text]).size, result }, signedIn);
   }
   return result;
 }
@@ -126,6 +143,7 @@ const Lines = () =>
 const examples = { title: "Examples", icon: Lines, content: Examples };
 
 drawEmpty();
+void drawAccount();
 ReactDOM.createRoot(part("editor")).render(
   h(
     GraphiQL,

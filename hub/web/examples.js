@@ -1,4 +1,4 @@
-// Questions to begin with. Each runs against the hub as it stands; a test sends them all.
+// Ten questions of a planner's, and one about the schema. Each runs against the hub as it stands; a test sends them all.
 
 /**
  * @typedef {{ name: string, about: string, query: string, variables?: Record<string, unknown> }} Example
@@ -67,26 +67,6 @@ export const EXAMPLES = [
     },
   },
   {
-    name: "Nearest wards",
-    about: "From a boat on the gulf, in metres to the shore",
-    query: `query Nearest($from: Position!) {
-  wards(
-    first: 3
-    orderBy: [{
-      boundary: { distance: { from: $from } }
-    }]
-  ) {
-    nodes {
-      name
-      distanceMeters(from: $from)
-      subCounty { name }
-    }
-  }
-}
-`,
-    variables: { from: [34.68, -0.2] },
-  },
-  {
     name: "Sub-counties and wards",
     about: "Lists within lists, still one statement",
     query: `query Nested {
@@ -147,6 +127,80 @@ export const EXAMPLES = [
         }
       }
     }
+  }
+}
+`,
+  },
+  {
+    name: "Open incidents",
+    about: "Counted by ward and severity, with the oldest of each",
+    query: `query OpenByWard {
+  incidentStats(
+    groupBy: [WARD, SEVERITY]
+    where: { status: { notIn: [CLOSED, REJECTED] } }
+  ) {
+    ward { code name }
+    severity
+    count
+    oldestReportedAt
+  }
+}
+`,
+  },
+  {
+    name: "Floods as published",
+    about: "What everybody may know: five and more in a ward on a day",
+    query: `query PublishedFloods {
+  incidentCounts(
+    where: { kind: { eq: FLOOD } }
+    orderBy: [{ day: DESC }]
+    first: 20
+  ) {
+    totalCount
+    nodes {
+      day
+      count
+      ward { code name }
+    }
+  }
+}
+`,
+  },
+  {
+    name: "Nearest vehicles",
+    about: "Who is free near the market of Ahero, in true metres",
+    query: `query NearestVehicles($to: Position!) {
+  wardAt(point: $to) { name }
+  nearestVehicles(
+    to: $to
+    first: 5
+    where: { status: { eq: AVAILABLE } }
+  ) {
+    distanceMeters
+    vehicle {
+      plate
+      kind
+      latestPosition { recordedAt ward { name } }
+    }
+  }
+}
+`,
+    variables: { to: [34.9189, -0.1723] },
+  },
+  {
+    name: "What patrols covered",
+    about: "By beat: patrols, hours, and the share of the way",
+    query: `query Covered {
+  patrolStats(
+    groupBy: [BEAT]
+    where: { status: { ne: CANCELLED } }
+  ) {
+    beat { name }
+    count
+    hours
+    plannedMeters
+    coveredMeters
+    ratio
   }
 }
 `,

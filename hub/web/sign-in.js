@@ -6,8 +6,8 @@ import { ask, onSend, part, Refusal, show, whoIsHere } from "./door.js";
 const SIGN_IN = "mutation SignIn($input: SignInInput!) { signIn(input: $input) { expiresAt person { name displayName roles areas { name } } } }";
 const SIGN_OUT = "mutation SignOut { signOut }";
 
-/** The view of the map that one came from: `#map&incident=INC-2026-000123`; null for whoever came here by themselves. */
-const from = location.hash.startsWith("#map") ? `/#${location.hash.slice("#map&".length)}`.replace(/#$/, "") : null;
+/** The view of the map that one came from: `#map&incident=INC-2026-000123`, or the query editor, `#graphql`; null for whoever came here by themselves. */
+const from = location.hash === "#graphql" ? "/graphql" : location.hash.startsWith("#map") ? `/#${location.hash.slice("#map&".length)}`.replace(/#$/, "") : null;
 
 /** @param {import("./door.js").Person} person */
 function welcome(person) {
@@ -15,6 +15,7 @@ function welcome(person) {
   const roles = person.roles.map((role) => role.toLowerCase().replaceAll("_", " ")).join(", ");
   const areas = person.areas.map((area) => area.name).join(", ");
   part("to-map").setAttribute("href", from ?? "/");
+  if (from === "/graphql") part("to-map").textContent = "To the query editor";
   part("duties").textContent = [roles, areas].filter(Boolean).join(" · ");
   show("signed-in");
   part("to-map").focus();

@@ -9,9 +9,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from time import perf_counter
 from typing import Any, Protocol
 
 import strawberry
@@ -57,8 +57,14 @@ class Context(Protocol):
     """What an operation needs from the running service: who asks, what they may ask, and the way to the database."""
 
     limits: Ceilings
-    steps: dict[str, float]
-    """Milliseconds by step, for Server-Timing."""
+    operation: str
+    """The operation's name, once the document was read; empty where it has none."""
+    cost: int | None
+    """Rows that it may return, once they were counted."""
+
+    def step(self, name: str) -> AbstractContextManager[None]:
+        """Around the work of a step, to learn how long it takes: `parse`, `compile`, `database`."""
+        ...
 
     async def fetch_json(self, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
         """Run one statement as the caller; its one row's columns, each finished JSON."""
@@ -125,14 +131,14 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         serially: bool,
     ) -> Any:
         context: Context = self.context_value
-        begun = perf_counter()
-        fragments = {name: details.definition for name, details in self.fragments.items()}
-        request = Request(self.schema, self.operation, fragments, self.variable_values)
-        statement = schema.statement(
-            request, {key: [d.node for d in details] for key, details in compiled.items()}, context.limits
-        )
-        parameters = statement.parameters(self.variable_values)
-        context.steps["compile"] = (perf_counter() - begun) * 1000
+        with context.step("compile"):
+            fragments = {name: details.definition for name, details in self.fragments.items()}
+            request = Request(self.schema, self.operation, fragments, self.variable_values)
+            statement = schema.statement(
+                request, {key: [d.node for d in details] for key, details in compiled.items()}, context.limits
+            )
+            context.cost = schema.check_cost(statement, self.variable_values, context.limits)
+            parameters = statement.parameters(self.variable_values)
         answers = dict(zip(statement.keys, await context.fetch_json(statement.sql, parameters), strict=True))
         for key, answer in answers.items():
             if answer is None:  # figures alone may say so: a connection and a row are always some JSON
@@ -181,13 +187,12 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         fragments = {name: details.definition for name, details in self.fragments.items()}
         request = Request(self.schema, self.operation, fragments, self.variable_values)
         selected = select_field(request, root_type, key, nodes)
-        begun = perf_counter()
-        async with context.change() as change:
-            result = await once(change, declared.name, spec.body, arguments)
-            statement = render_payload(schema.mapping, selected, result, context.limits)
-            schema.check_cost(statement, self.variable_values, context.limits)
-            answer = (await change.fetch_json(statement.sql, statement.parameters(self.variable_values)))[0]
-        context.steps["database"] = context.steps.get("database", 0) + (perf_counter() - begun) * 1000
+        with context.step("database"):
+            async with context.change() as change:
+                result = await once(change, declared.name, spec.body, arguments)
+                statement = render_payload(schema.mapping, selected, result, context.limits)
+                context.cost = schema.check_cost(statement, self.variable_values, context.limits)
+                answer: bytes = (await change.fetch_json(statement.sql, statement.parameters(self.variable_values)))[0]
         return answer
 
 
@@ -247,15 +252,16 @@ class CompiledSchema(strawberry.Schema):
     ) -> PreExecutionError | None:
         """Admit, parse and validate: every door (HTTP, websocket, SSE) comes through here before anything runs."""
         ours: Context = context.context
-        begun = perf_counter()
         try:
-            admit_variables(context.variables, ours.limits)
-            if context.query:
-                document = self.document(context.query, ours.limits)
+            with ours.step("parse"):
+                admit_variables(context.variables, ours.limits)
+                document = self.document(context.query, ours.limits) if context.query else None
+            if document is not None:
                 context.graphql_document = document.ast
                 context.pre_execution_errors = document.errors or []
                 if not document.errors:  # Strawberry would run the first of several when none is named
                     operation = _operation(document.ast, context._provided_operation_name)
+                    ours.operation = operation.name.value if operation.name else ""
                     if operation.operation is OperationType.SUBSCRIPTION:  # whoever can be told again asks `heard`
                         raise BadUserInput(
                             "A subscription comes over a websocket (graphql-transport-ws), or with "
@@ -264,14 +270,13 @@ class CompiledSchema(strawberry.Schema):
         except HubError as error:
             context.pre_execution_errors = [located(error)]
             return PreExecutionError(data=None, errors=context.pre_execution_errors)
-        ours.steps["parse"] = (perf_counter() - begun) * 1000
         return await super()._prepare_operation_async(context, extensions_runner)
 
     # -- statements -------------------------------------------------------------------------------------------------
 
     def statement(self, request: Request, roots: MappingType[str, list[Any]], limits: Ceilings) -> Statement:
-        """The statement for a request's compiled roots: made once for each shape of its variables; its cost is
-        checked each time."""
+        """The statement for a request's compiled roots: made once for each shape of its variables. What it costs is for
+        the caller to check, each time."""
         key = (id(request.operation), id(limits), shape_of(request))
         known = self._statements.get(key)
         if known is not None:
@@ -282,12 +287,11 @@ class CompiledSchema(strawberry.Schema):
             document = len(request.operation.loc.source.body) if request.operation.loc else 0
             weight = len(statement.sql) + BYTES_FOR_CHARACTER * document
             self._statements.put(key, (statement, request.operation, limits), weight)
-        self.check_cost(statement, request.variables, limits)
         return statement
 
     @staticmethod
-    def check_cost(statement: Statement, variables: VariableValues, limits: Ceilings) -> None:
-        """Refuse a statement that may return too many rows."""
+    def check_cost(statement: Statement, variables: VariableValues, limits: Ceilings) -> int:
+        """How many rows a statement may return. Raises QueryTooComplex where that is too many."""
         cost = statement.cost(variables)
         if cost > limits.max_cost:
             raise QueryTooComplex(
@@ -296,6 +300,7 @@ class CompiledSchema(strawberry.Schema):
                 cost=cost,
                 limit=limits.max_cost,
             )
+        return cost
 
     # -- subscriptions ----------------------------------------------------------------------------------------------
 
@@ -317,6 +322,11 @@ class CompiledSchema(strawberry.Schema):
         assert subscription is not None
         spec: EventSpec | MovesSpec = subscription.fields[root].extensions["strawberry-definition"].metadata[SPEC]
         return spec
+
+    def name_of(self, source: str, operation_name: str | None, limits: Ceilings) -> str:
+        """What an operation is called that was admitted before; empty where it has no name."""
+        named = _operation(self.document(source, limits).ast, operation_name).name
+        return named.value if named else ""
 
     def heard(
         self, source: str, variables: dict[str, Any] | None, operation_name: str | None, limits: Ceilings
@@ -384,6 +394,7 @@ class CompiledSchema(strawberry.Schema):
         if not roots:
             raise BadUserInput("This operation reads no table: there is no statement to show.")
         statement = self.statement(request, roots, limits)
+        self.check_cost(statement, values, limits)
         return statement, statement.parameters(values)
 
 

@@ -20,7 +20,7 @@ from hub.database.session import Sessions
 from hub.identity import NOBODY, Caller
 from tests.conftest import County, Hub, running
 
-DOORS = ("/graphql", "/graphql/sql")
+DOORS = ("/graphql", "/graphql/sql", "/graphql/explain")
 """Where operations come in. An attack on a document is sent through each."""
 
 GUARD_SECONDS = 1.0

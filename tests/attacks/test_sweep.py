@@ -66,6 +66,11 @@ def _graphql() -> list[Attempt]:
         Attempt("/graphql", "an operation by GET", "GET", "/graphql?query={me{name}}", 405, "by POST"),
         post("a token that is none", 401, "token", '{"query":"{ me { name } }"}', authorization="Bearer x"),
         Attempt("/graphql/sql", "no JSON", "POST", "/graphql/sql", 400, "JSON", "{", JSON),
+        Attempt("/graphql/explain", "no JSON", "POST", "/graphql/explain", 400, "JSON", "{", JSON),
+        Attempt("/graphql/explain", "from nobody", "POST", "/graphql/explain", 401, "Sign in",
+                '{"query":"{ wards { totalCount } }"}', JSON),
+        Attempt("/graphql/explain", "what reads no table", "POST", "/graphql/explain", 400, "no table",
+                '{"query":"{ __typename }"}', JSON),
     ]  # fmt: skip
 
 
@@ -157,6 +162,9 @@ def _pages() -> list[Attempt]:
         Attempt("/favicon.ico", "another method", "POST", "/favicon.ico", 405, ""),
         Attempt("/health/live", "another method", "POST", "/health/live", 405, ""),
         Attempt("/health/ready", "another method", "POST", "/health/ready", 405, ""),
+        Attempt("/metrics", "through a proxy", "GET", "/metrics", 403, "own machine", None,
+                {"x-forwarded-for": "41.90.1.1"}),
+        Attempt("/metrics", "another method", "POST", "/metrics", 405, ""),
         Attempt("/nowhere", "a path that there is not", "GET", "/nowhere", 404, ""),
     ]  # fmt: skip
 

@@ -24,7 +24,7 @@ SETTINGS = [
 
 def shown(value: Any) -> str:
     """A default as one would type it into a shell."""
-    if value is None:
+    if value is None or value == ():
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

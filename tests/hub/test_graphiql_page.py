@@ -7,21 +7,26 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from hub import pages
+from tests.conftest import PASSWORD, County, make_person
+from tests.sockets import serving
 
 EXAMPLES = (
     "Wards",
     "Here",
     "Within a shape",
-    "Nearest wards",
     "Sub-counties and wards",
     "By another name",
     "What is disputed",
+    "Open incidents",
+    "Floods as published",
+    "Nearest vehicles",
+    "What patrols covered",
     "What is a ward?",
 )
 
@@ -115,3 +120,39 @@ async def test_every_width_fits(visit, width: int) -> None:
     await choose(page, "Here")
     await expect(page.locator(".result-window")).to_contain_text("Ahero")
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.browser
+async def test_who_signs_in_sees_the_plan_beside_the_answer(browser: Browser, fresh_database: County) -> None:
+    make_person(fresh_database, "chebet", "planner", display="Chebet Planner")
+    async with serving(fresh_database.login_url) as hub:
+        page = await browser.new_page(viewport={"width": 1440, "height": 900})
+        try:
+            await page.goto(f"{hub.address}/graphql")
+            await page.wait_for_selector("body[data-ready]")
+            await choose(page, "Open incidents")
+            explained = page.locator(".explained")
+            await expect(explained).to_contain_text("to see how PostgreSQL goes about it")
+            await explained.get_by_role("link", name="Sign in").click()
+            await page.wait_for_selector("body[data-ready]")
+            await page.fill("#name", "chebet")
+            await page.fill("[name=password]", PASSWORD)
+            await page.keyboard.press("Enter")
+            await page.wait_for_url("**/graphql")
+            await page.wait_for_selector("body[data-ready]")
+            await expect(page.locator("#asker")).to_contain_text("Chebet Planner")
+            await choose(page, "Open incidents")
+            await expect(explained.locator(".plan")).to_contain_text("on incidents")
+            await expect(explained).to_contain_text(re.compile(r"[\d.]+ ms to plan, [\d.]+ ms to run"))
+            await expect(explained.locator(".step").first).to_contain_text("row")
+            # Planners see no names of callers: of a statement that reads them there is no plan.
+            editor = page.locator(".graphiql-query-editor .CodeMirror")
+            await editor.click()
+            await page.keyboard.press("Control+a")
+            await page.keyboard.type("{ incidents { nodes { title reporter { name } } } }")
+            await page.wait_for_timeout(1500)  # the editor follows with a delay which operation is meant
+            await page.keyboard.press("Control+Enter")
+            await expect(explained).to_contain_text("you do not see every row")
+            await expect(explained.locator(".plan")).to_have_count(0)
+        finally:
+            await page.close()

@@ -4,9 +4,11 @@ so that no door is opened unseen."""
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from graphql import get_introspection_query
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.routing import Mount, Route
 
 from schema.layers import LAYERS
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
 DOORS = {
     "/graphql": "test_answers.py, test_changes.py; by GET below; the websocket in test_live.py",
     "/graphql/sql": "below: statements hold no values",
+    "/graphql/explain": "test_plans.py",
     "/health/live": "below",
     "/health/ready": "below",
+    "/metrics": "below: it counts for whoever operates the machine, and holds nothing of a row",
     "/": "below",
     "/static/{name:path}": "below",
     "/favicon.ico": "below",
@@ -217,6 +221,40 @@ async def test_a_shown_statement_holds_no_value(world: World) -> None:
             assert answer.status_code == 200, (question, answer.text)
             assert canaries(answer.json()["statement"]) == set(), question
             assert canaries(answer.text) <= canaries(question.document) | canaries(question.document.replace("\\", ""))
+
+
+LABELS = {
+    "about", "code", "database", "door", "le", "operation", "outcome", "pool", "reason", "scope", "step", "ward", "why",
+    "worker",
+}  # fmt: skip
+"""What figures are told apart by. None of it may be a person, a device, or a place finer than a ward."""
+
+
+async def test_figures_tell_of_no_person_no_device_and_no_place_finer_than_a_ward(world: World) -> None:
+    facts = world.facts
+    async with opened(world.county) as hub:
+        for caller in CALLERS:
+            for key in list(facts.rows["incidents"])[:2]:
+                asked = f'query {next(iter(facts.register))} {{ incident(id: "{key}") {{ title }} }}'
+                await hub.post(asked, headers=world.headers(caller))
+                await hub.http.get(f"/photos/{key}", headers=world.headers(caller))
+        text = (await hub.http.get("/metrics")).text
+    found = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    assert {name for sample in found for name in sample.labels} <= LABELS
+    wards = {code for code in facts.codes.values() if len(code) == 4}
+    counted = {sample.labels["ward"] for sample in found if "ward" in sample.labels}
+    assert counted & wards
+    assert counted <= wards | {"never heard", "outside"}
+    said = {value for sample in found for value in sample.labels.values()}
+    rows = [row for table in ("people", "vehicles", "devices", "incidents") for row in facts.rows[table].values()]
+    secrets = {str(value) for row in rows for name, value in row.items() if name in SAID_OF_ROWS and value}
+    assert len(secrets) > 20
+    assert not said & secrets
+    assert not canaries(text) & facts.register.keys()
+    assert re.search(r"[0-9a-f]{8}-[0-9a-f]{4}", text) is None
+
+
+SAID_OF_ROWS = {"id", "name", "display_name", "plate", "call_sign", "label", "title", "reference"}
 
 
 async def test_what_the_timing_says_is_numbers(world: World) -> None:

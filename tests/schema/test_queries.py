@@ -28,7 +28,7 @@ from graphql import (
     parse,
 )
 
-from hub.sql import explain_file
+from hub.sql import compiled_file, shown
 from schema.api import schema
 from schema.compiler.selection import Request, collected
 from tests.conftest import County, Hub, make_person, running
@@ -70,7 +70,7 @@ async def morning(copies: Callable[[], AbstractContextManager[County]]) -> Async
 
 @pytest.mark.parametrize("path", CASES, ids=named)
 def test_an_operation_becomes_this_statement(path: Path, request: pytest.FixtureRequest) -> None:
-    same(path.with_suffix(".sql"), explain_file(path, variables_of(path)), request)
+    same(path.with_suffix(".sql"), shown(*compiled_file(path, variables_of(path))), request)
 
 
 @pytest.mark.parametrize("path", CASES, ids=named)
