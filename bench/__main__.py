@@ -29,7 +29,16 @@ from tests.faults.ground import Ground
 
 READS = tuple(question.name for question in QUESTIONS)
 TILES = tuple(f"tiles_z{zoom}" for zoom in maps.ZOOMS)
-PARTS = (*READS, *TILES, "export_50k_ms", "ingest_5000", "ingest_500", "osmand_single", "fanout_p99_ms")
+PARTS = (
+    *READS,
+    *TILES,
+    "export_50k_ms",
+    "export_memory_mb",
+    "ingest_5000",
+    "ingest_500",
+    "osmand_single",
+    "fanout_p99_ms",
+)
 SCALES = {"ordinary": ORDINARY, "large": LARGE, "small": SMALL}
 EXPORTED, MAPS, FIXES_A_SECOND, FANOUT_SECONDS = 50_000, 1_000, 500, 20
 PLANS = "force_custom_plan"
@@ -107,6 +116,8 @@ class Bench:
         yield from maps.measured(self.wanted, hub, token, tipg, owner, work, rounds, max(2, seconds // 2))
         if "export_50k_ms" in self.wanted:
             yield exports.frames(hub, token, owner, ground.county.owner_url, EXPORTED)
+        if "export_memory_mb" in self.wanted:
+            yield exports.memory(hub, token, ground.pids(), owner)
         for rows in (5_000, 500):
             if f"ingest_{rows}" in self.wanted:
                 yield asyncio.run(fleet.batches(hub, ground.county.owner_url, rows))

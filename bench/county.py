@@ -54,9 +54,9 @@ _FILL: tuple[tuple[str, LiteralString], ...] = (
         """
         create unlogged table bench_places as
         select row_number() over (order by md5(code || ' ' || (d).path[1])) as n, id as ward_id,
-               -- As people and trackers tell them: to a metre. No box has an edge on such a place, so that exact
-               -- coordinates and those of an index, which are rounded, say the same of what lies in it.
-               st_setsrid(st_point(round(st_x((d).geom)::numeric, 5), round(st_y((d).geom)::numeric, 5)), 4326)
+               -- To two metres, as people and trackers tell them. No box has an edge within a metre of such a place, so
+               -- that exact coordinates and those of an index, which are rounded, say the same of what lies in it.
+               st_setsrid(st_point(round(st_x((d).geom) * 50000) / 50000, round(st_y((d).geom) * 50000) / 50000), 4326)
                  ::geometry(point, 4326) as location
         from (
           select w.id, w.code, st_dump(st_generatepoints(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from bench.report import Figure
 from hub.client import Hub
 
 ROUNDS = 7
+LARGE_EXPORT = 1_000_000
 READ = """
 select i.id::text, i.reference, upper(i.kind) as kind, i.title, upper(i.severity) as severity,
   upper(i.certainty) as certainty, upper(i.urgency) as urgency,
@@ -63,24 +66,36 @@ def frames(url: str, token: str, owner: psycopg.Connection, owner_url: str, rows
     )
 
 
-def held(url: str, token: str, pids: list[int], rows: int) -> str:
+def memory(url: str, token: str, pids: list[int], owner: psycopg.Connection) -> Figure:
     """A large export of positions, read by somebody who keeps none of it; the workers' memory meanwhile."""
-    told = []
-    for format in ("arrow", "parquet", "geojson", "csv"):
+    (since, rows) = owner.execute(
+        "select min(recorded_at), count(*) from (select recorded_at from positions "
+        "order by recorded_at desc limit %s) latest",
+        (LARGE_EXPORT,),
+    ).fetchone() or (None, 0)
+    where = urllib.parse.quote(json.dumps({"recordedAt": {"gte": since.isoformat()}}))
+    told, most = [], 0
+    for format in ("arrow", "geojson"):
         before = highest = resident(pids)
         request = urllib.request.Request(
-            f"{url}/export/positions.{format}", headers={"authorization": f"Bearer {token}"}
+            f"{url}/export/positions.{format}?where={where}", headers={"authorization": f"Bearer {token}"}
         )
-        size, at = 0, time.perf_counter()
+        size, began = 0, time.perf_counter()
         with urllib.request.urlopen(request) as answer:
             while piece := answer.read(1 << 20):
                 size += len(piece)
                 highest = max(highest, resident(pids))
-        told.append(
-            f"{rows:,} positions as {format}: {size / 1e6:.0f} MB in {time.perf_counter() - at:.1f} s; "
-            f"a worker {before} MB before, {highest} MB at most"
-        )
-    return "\n".join(told)
+        most = max(most, highest - before)
+        took = time.perf_counter() - began
+        told.append(f"{format} {size / 1e6:.0f} MB in {took:.1f} s, from {before} MB to {highest}")
+    return Figure(
+        "export_memory_mb",
+        f"how much a worker grows while {rows:,} positions go out",
+        "MB",
+        "lower",
+        most,
+        note="; ".join(told),
+    )
 
 
 def resident(pids: list[int]) -> int:

@@ -100,13 +100,14 @@ def _apart(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _boxes(first: int, seed: int) -> tuple[dict[str, Any], ...]:
-    """Views of a map over the places where people live, 5 to 20 km wide; all hold over a thousand incidents."""
+    """Views of a map over and around the city, 7 to 20 km wide: over 1,000 incidents in each, at the ordinary scale."""
     chance, made = random.Random(seed), []
     for _ in range(VARIETY):
-        x, y = chance.uniform(34.65, 34.90), chance.uniform(-0.16, -0.06)
-        width = chance.uniform(0.05, 0.18)
+        x, y = chance.uniform(34.70, 34.84), chance.uniform(-0.12, -0.06)
+        width = chance.uniform(0.06, 0.18)
+        sides = (x - width / 2, y - width / 3, x + width / 2, y + width / 3)
         # Between two places that incidents can lie at; see county.py.
-        box = [round(round(side, 5) + 5e-6, 6) for side in (x - width / 2, y - width / 3, x + width / 2, y + width / 3)]
+        box = [round((2 * math.floor(side * 50_000) + 1) / 100_000, 5) for side in sides]
         made.append({"bbox": box, "first": first})
     return tuple(made)
 
