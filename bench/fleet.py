@@ -10,7 +10,7 @@ import statistics
 import struct
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,6 @@ async def batches(url: str, owner_url: str, rows: int) -> Figure:
         rates.pop("hub"),
         rates,
         tails,  # type: ignore[arg-type]
-        "COPY from prepared text by one connection; the hub reads NDJSON, knows the device, finds the ward, keeps "
-        "history and the latest position. The limits of a device are raised for this.",
     )
 
 
@@ -114,13 +112,23 @@ def at_part(seconds: list[float], part: int) -> float:
 # -- one by one --------------------------------------------------------------------------------------------------------
 
 
-def singles(hub: str, postgraphile: str, owner: psycopg.Connection, work: Path, rounds: int, seconds: int) -> Figure:
+def singles(
+    hub: str,
+    postgraphile: str,
+    owner: psycopg.Connection,
+    work: Path,
+    rounds: int,
+    seconds: int,
+    lack: Callable[[str, str], None],
+) -> Figure:
     """Fixes in requests of their own: the hub's OsmAnd door, and a row that PostGraphile creates."""
     count = (rounds * seconds + 2) * 9_000
     targets = {"hub": load.Target(hub, _osmand(count))}
     if postgraphile:
         targets["postgraphile"] = load.Target(postgraphile, _creates(owner, count))
-    heard = load.in_turns(targets, owner, work, rounds=rounds, seconds=seconds, connections=32, files_go_on=True)
+    heard = load.in_turns(
+        targets, owner, work, rounds=rounds, seconds=seconds, connections=32, files_go_on=True, lack=lack
+    )
     rates = {name: one.rate for name, one in heard.items()}
     return Figure(
         "osmand_single",
@@ -130,8 +138,6 @@ def singles(hub: str, postgraphile: str, owner: psycopg.Connection, work: Path, 
         rates.pop("hub"),
         rates,
         {name: (one.at("p50"), one.at("p95"), one.at("p99")) for name, one in heard.items()},
-        "PostGraphile makes a row in a table with a key, the same checks and two more indexes: no device is known by "
-        "its key, no ward found, no latest position kept, no cursor given.",
     )
 
 

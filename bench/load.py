@@ -7,7 +7,7 @@ import os
 import statistics
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,25 +65,34 @@ def in_turns(
     seconds: int,
     connections: int = 8,
     files_go_on: bool = False,
+    lack: Callable[[str, str], None],
 ) -> dict[str, Heard]:
     """Ask every target once in each round, each time in another order, after a warm second that does not count.
 
-    `files_go_on`: no request may be sent twice, so that each run goes on in the file where the last one stopped. Raises
-    Broken.
+    `files_go_on`: no request may be sent twice, so that each run goes on in the file where the last one stopped. A peer
+    that fails under load is told of by `lack` and left out; when the hub does, Broken is raised.
     """
     heard = {name: Heard() for name in targets}
     kept = {name: list(target.requests) for name, target in targets.items()}
 
-    def run(name: str, seconds: int) -> dict[str, float]:
+    def run(name: str, seconds: int) -> dict[str, float] | None:
         file = work / f"{name}.requests"
         file.write_bytes(b"\n".join(kept[name]) + b"\n")
-        told = _wrk(name, targets[name], file, seconds, connections)
-        if files_go_on:
-            # What wrk had on its way when it stopped counts as sent.
-            del kept[name][: int(told["requests"]) + 2 * connections]
-            if not kept[name]:
-                raise Broken(f"{name} answered more than there was to ask")
-        drain(owner)
+        try:
+            told = _wrk(name, targets[name], file, seconds, connections)
+            if files_go_on:
+                # What wrk had on its way when it stopped counts as sent.
+                del kept[name][: int(told["requests"]) + 2 * connections]
+                if not kept[name]:
+                    raise Broken(f"{name} answered more than there was to ask")
+        except Broken as error:
+            if name == "hub":
+                raise
+            lack(name, str(error))
+            heard.pop(name, None)
+            return None
+        finally:
+            drain(owner)
         return told
 
     for name in targets:
@@ -91,7 +100,9 @@ def in_turns(
     names = list(targets)
     for number in range(rounds):
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            told = run(name, seconds)
+            told = run(name, seconds) if name in heard else None
+            if told is None:
+                continue
             one = heard[name]
             one.rates.append(told["requests"] / told["microseconds"] * 1e6)
             for part, milliseconds in one.milliseconds.items():

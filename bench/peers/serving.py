@@ -97,10 +97,11 @@ def raw(work: Path, login_url: str, token: str, bodies: Path) -> Peer:
 
 def postgraphile(work: Path, url: str, plans: str) -> Peer:
     """PostGraphile 5; see `postgraphile.mjs`."""
+    place = installing.node()
     return Peer(
-        [str(installing.python() / "bin/node"), "postgraphile.mjs"],
+        [str(installing.node_program()), "postgraphile.mjs"],
         work / "postgraphile.log",
-        installing.node(),
+        place,
         BENCH_DATABASE_URL=url,
         BENCH_PORT="{port}",
         BENCH_PROCESSES=str(PROCESSES),
