@@ -36,6 +36,20 @@ SMALL = Scale(positions=50_000)
 NAME = "coordinator"
 """Who asks: somebody who sees the whole county, and whom policies apply to all the same."""
 DAYS_OF_INCIDENTS, DAYS_OF_POSITIONS = 730, 14
+TOGETHER = 100
+"""Positions that were stored in one batch."""
+
+
+SEEDED = (
+    "incidents",
+    "vehicles",
+    "devices",
+    "device_keys",
+    "latest_positions",
+    "positions",
+    "position_batches",
+    "wards",
+)
 
 
 def end_of_seeds() -> datetime:
@@ -128,8 +142,9 @@ _FILL: tuple[tuple[str, LiteralString], ...] = (
         """
         insert into positions (
           id, device_id, recorded_at, vehicle_id, batch, received_at, location, ward_id, speed_kmh, heading)
-        select md5('position ' || made.n)::uuid, md5('device ' || v)::uuid, at, md5('vehicle ' || v)::uuid, 0, at,
-               p.location, p.ward_id, made.n %% 90 + 0.5, made.n %% 360
+        select md5('position ' || made.n)::uuid, md5('device ' || v)::uuid, at, md5('vehicle ' || v)::uuid,
+               1 + (%(positions)s - 1 - made.n) / %(together)s, at, p.location, p.ward_id,
+               made.n %% 90 + 0.5, made.n %% 360
         from (
           select n, n %% %(vehicles)s as v,
                  %(end)s::timestamptz - interval '1 hour'
@@ -138,6 +153,10 @@ _FILL: tuple[tuple[str, LiteralString], ...] = (
           from generate_series(0::bigint, %(positions)s - 1) n
         ) made
         join bench_places p on p.n = 1 + (made.n * 7919) %% %(incidents)s;
+        insert into position_batches (cursor, batch, stored_at, count)
+        select batch, batch, max(received_at), count(*) from positions group by batch;
+        update position_streams set cursor = (select max(cursor) from position_batches);
+        select setval('position_batch', (select max(batch) from position_batches));
         """,
     ),
 )
@@ -151,6 +170,7 @@ def fill(ground: Ground, scale: Scale) -> None:
         "positions": scale.positions,
         "incident_days": DAYS_OF_INCIDENTS,
         "position_days": DAYS_OF_POSITIONS,
+        "together": TOGETHER,
         "end": end_of_seeds(),
     }
     with psycopg.connect(ground.county.owner_url, autocommit=True, cursor_factory=psycopg.ClientCursor) as owner:
@@ -170,7 +190,7 @@ def fill(ground: Ground, scale: Scale) -> None:
             print(f"  {what}: {time.monotonic() - began:.0f} s", flush=True)
         owner.execute("drop table bench_places")
         began = time.monotonic()
-        for table in ("incidents", "vehicles", "devices", "device_keys", "latest_positions", "positions", "wards"):
+        for table in SEEDED:
             owner.execute(f"vacuum analyze {table}")  # type: ignore[arg-type]
         owner.execute("checkpoint")
         print(f"  vacuumed: {time.monotonic() - began:.0f} s", flush=True)
