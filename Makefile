@@ -1,6 +1,7 @@
-# `make up` starts the hub, `make test` tests it, `make prove` breaks it and counts. All of it stands in hub/bootstrap.py.
+# `make up` starts the hub, `make test` tests it, `make prove` breaks it and counts, `make bench` measures it. All of it
+# stands in hub/bootstrap.py.
 
-.PHONY: help up test prove notebooks lint clean
+.PHONY: help up test prove bench bench-scale notebooks lint clean
 
 help:
 	@python3 hub/bootstrap.py help
@@ -13,6 +14,12 @@ test:
 
 prove:
 	@python3 hub/bootstrap.py prove $(ARGS)
+
+bench:
+	@python3 hub/bootstrap.py bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+bench-scale:
+	@python3 hub/bootstrap.py bench-scale $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 notebooks:
 	@python3 hub/bootstrap.py notebooks $(ARGS)

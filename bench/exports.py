@@ -1,22 +1,24 @@
-"""How fast rows become a GeoDataFrame, and what a large export holds in memory: `python -m bench.exports --help`."""
+"""How fast rows become a GeoDataFrame, and what a large export holds in memory."""
 
 from __future__ import annotations
 
-import argparse
+import json
 import statistics
 import time
+import urllib.parse
 import urllib.request
-from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import geopandas
 import psycopg
 import sqlalchemy
 
-from bench.fleet import resident
+from bench.fleet import at_part
+from bench.report import Figure
 from hub.client import Hub
-from tests.faults.ground import Ground
 
 ROUNDS = 7
+LARGE_EXPORT = 1_000_000
 READ = """
 select i.id::text, i.reference, upper(i.kind) as kind, i.title, upper(i.severity) as severity,
   upper(i.certainty) as certainty, upper(i.urgency) as urgency,
@@ -24,93 +26,79 @@ select i.id::text, i.reference, upper(i.kind) as kind, i.title, upper(i.severity
   i.beyond_border, i.place, i.occurred_at, i.reported_at, w.code as ward_code, w.name as ward_name,
   s.name as sub_county_name, i.location as geometry
 from incidents i left join wards w on w.id = i.ward_id left join sub_counties s on s.id = w.sub_county_id
+where i.reported_at >= :since
 order by i.reported_at, i.id
 """
 """The same rows, columns and order as the export's, read without the hub, HTTP and policies."""
 
 
-def incidents(ground: Ground, hub: Hub, rows: int) -> None:
-    """The same rows by the hub and by geopandas.read_postgis, in turns."""
-    with psycopg.connect(ground.county.owner_url, autocommit=True) as owner:
-        owner.execute("set role hub_owner")
-        owner.execute(
-            "insert into incidents (kind, title, severity, certainty, urgency, location, occurred_at, source) "
-            "select 'flood', 'Flood ' || n, 'severe', 'observed', 'immediate', "
-            "st_setsrid(st_point(34.6 + random() * 0.4, -0.2 + random() * 0.15), 4326), now(), 'phone' "
-            "from generate_series(1, %s) n",
-            (rows,),
-        )
-        owner.execute("vacuum analyze incidents")
-    engine = sqlalchemy.create_engine(ground.county.owner_url.replace("postgresql://", "postgresql+psycopg://"))
+def frames(url: str, token: str, owner: psycopg.Connection, owner_url: str, rows: int) -> Figure:
+    """The latest incidents by the hub's client and by geopandas.read_postgis, in turns."""
+    (since,) = owner.execute(
+        "select reported_at from incidents order by reported_at desc offset %s limit 1", (rows - 1,)
+    ).fetchone() or (None,)
+    engine = sqlalchemy.create_engine(owner_url.replace("postgresql://", "postgresql+psycopg://"))
     took: dict[str, list[float]] = {"hub": [], "read_postgis": []}
-    for number in range(ROUNDS + 1):
-        began = time.perf_counter()
-        ours = hub.incidents()
-        between = time.perf_counter()
-        with engine.connect() as connection:
-            theirs = geopandas.read_postgis(sqlalchemy.text(READ), connection, geom_col="geometry")
-        ended = time.perf_counter()
-        assert len(ours) == len(theirs) == rows
-        assert ours["id"].tolist() == theirs["id"].tolist()
-        assert ours.geometry.geom_equals(theirs.geometry).all()
-        if number:
-            took["hub"].append(between - began)
-            took["read_postgis"].append(ended - between)
+    with Hub(url, token) as hub, engine.connect() as connection:
+        for number in range(ROUNDS + 1):
+            began = time.perf_counter()
+            ours = hub.incidents(where={"reportedAt": {"gte": since.isoformat()}})
+            between = time.perf_counter()
+            theirs = geopandas.read_postgis(
+                sqlalchemy.text(READ), connection, geom_col="geometry", params={"since": since}
+            )
+            ended = time.perf_counter()
+            assert len(ours) == len(theirs) == rows, (len(ours), len(theirs))
+            assert ours["id"].tolist() == theirs["id"].tolist()
+            assert ours.geometry.geom_equals(theirs.geometry).all()
+            if number:
+                took["hub"].append(between - began)
+                took["read_postgis"].append(ended - between)
     engine.dispose()
-    hub_, read = (statistics.median(took[name]) for name in ("hub", "read_postgis"))
-    print(
-        f"{rows:,} incidents into a GeoDataFrame: hub {hub_ * 1000:.0f} ms, read_postgis {read * 1000:.0f} ms; "
-        f"the hub takes {hub_ / read:.2f} of its time"
+    return Figure(
+        f"export_{rows // 1000}k_ms",
+        f"{rows:,} incidents into a GeoDataFrame",
+        "ms",
+        "lower",
+        1000 * statistics.median(took["hub"]),
+        {"read_postgis": 1000 * statistics.median(took["read_postgis"])},
+        {name: tuple(1000 * at_part(each, part) for part in (50, 95, 99)) for name, each in took.items()},  # type: ignore[misc]
     )
 
 
-def positions(ground: Ground, hub: Hub, rows: int) -> None:
-    """A large export, read by somebody who keeps none of it; the hub's memory meanwhile."""
-    assert ground.hub is not None
-    with psycopg.connect(ground.county.owner_url, autocommit=True) as owner:
-        owner.execute("set role hub_owner")
-        (device, vehicle) = owner.execute(
-            "with v as (insert into vehicles (plate, kind) values ('KBN 001', 'car') returning id) "
-            "insert into devices (vehicle_id, label) select id, 'bench' from v returning id, vehicle_id"
-        ).fetchone() or (None, None)
-        began = datetime.now(UTC) - timedelta(days=14)
-        owner.execute("select make_position_weeks(%s, now())", (began,))
-        owner.execute(
-            "insert into positions (id, device_id, recorded_at, vehicle_id, batch, received_at, location) "
-            "select gen_random_uuid(), %s, %s::timestamptz + n * interval '1 second', %s, 1, now(), "
-            "st_setsrid(st_point(34.6 + random() * 0.4, -0.2 + random() * 0.15), 4326) "
-            "from generate_series(1, %s) n",
-            (device, began, vehicle, rows),
+def memory(url: str, token: str, pids: list[int], owner: psycopg.Connection) -> Figure:
+    """A large export of positions, read by somebody who keeps none of it; the workers' memory meanwhile."""
+    (since, rows) = owner.execute(
+        "select min(recorded_at), count(*) from (select recorded_at from positions "
+        "order by recorded_at desc limit %s) latest",
+        (LARGE_EXPORT,),
+    ).fetchone() or (None, 0)
+    where = urllib.parse.quote(json.dumps({"recordedAt": {"gte": since.isoformat()}}))
+    told, most = [], 0
+    for format in ("arrow", "geojson"):
+        before = highest = resident(pids)
+        request = urllib.request.Request(
+            f"{url}/export/positions.{format}?where={where}", headers={"authorization": f"Bearer {token}"}
         )
-        owner.execute("vacuum analyze positions")
-    pid = ground.hub.process.pid
-    head = hub.asynchronous._asking.head
-    for format in ("arrow", "parquet", "geojson", "csv"):
-        before = highest = resident(pid)
-        request = urllib.request.Request(f"{hub.url}/export/positions.{format}", headers=head)
-        size, at = 0, time.perf_counter()
+        size, began = 0, time.perf_counter()
         with urllib.request.urlopen(request) as answer:
             while piece := answer.read(1 << 20):
                 size += len(piece)
-                highest = max(highest, resident(pid))
-        print(
-            f"{rows:,} positions as {format}: {size / 1e6:.0f} MB in {time.perf_counter() - at:.1f} s; "
-            f"the hub {before} MB before, {highest} MB at most"
-        )
+                highest = max(highest, resident(pids))
+        most = max(most, highest - before)
+        took = time.perf_counter() - began
+        told.append(f"{format} {size / 1e6:.0f} MB in {took:.1f} s, from {before} MB to {highest}")
+    return Figure(
+        "export_memory_mb",
+        f"how much a worker grows while {rows:,} positions go out",
+        "MB",
+        "lower",
+        most,
+        note="; ".join(told),
+    )
 
 
-def main() -> None:
-    told = argparse.ArgumentParser(description=__doc__)
-    told.add_argument("--incidents", type=int, default=50_000)
-    told.add_argument("--positions", type=int, default=1_000_000)
-    given = told.parse_args()
-    with Ground(workers=1) as ground:
-        ground.person("coordinator", "coordinator")
-        ground.start_hub(HUB_STATEMENT_SECONDS="60")
-        with Hub(f"http://127.0.0.1:{ground.port}", ground.token("coordinator")) as hub:
-            incidents(ground, hub, given.incidents)
-            positions(ground, hub, given.positions)
-
-
-if __name__ == "__main__":
-    main()
+def resident(pids: list[int]) -> int:
+    """MB that are in memory of the largest of these processes."""
+    lines = (line for pid in pids for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return max(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) // 1024

@@ -42,6 +42,8 @@ BROWSERS = ("chromium", "google-chrome", "google-chrome-stable", "chromium-brows
 HELP = """make up                start the hub; installs what is missing first
 make test              run every test; ARGS="-k wards" passes options to pytest
 make prove             break the hub on purpose for three minutes and count what it kept; ARGS="--seed N" repeats
+make bench             measure the hub beside its peers on the same rows, 15 minutes long; ONLY=q1,tiles a part of it
+make bench-scale       the same with 10 million incidents and 100 million positions: hours, and 60 GB of disk
 make notebooks         open the notebooks in JupyterLab, signed in to the hub that runs; ARGS="--url …"
 make lint              ruff, import-linter and mypy alone
 make clean             remove what the two commands made, except the data
@@ -65,6 +67,11 @@ def main(command: str, arguments: list[str]) -> int:
         elif command == "prove":
             prepare(for_tests=True, browser=False)
             become("python", "-m", "tests.faults.prove", *arguments)
+        elif command in ("bench", "bench-scale"):
+            prepare(for_tests=True, browser=False)
+            for_bench()
+            scale = ["--scale", "large"] if command == "bench-scale" else []
+            become("python", "-m", "bench", *scale, *arguments)
         elif command == "notebooks":
             prepare(for_tests=False)
             for_notebooks()
@@ -355,6 +362,16 @@ def for_notebooks() -> None:
     MARK.write_text(json.dumps(done | {"notebooks": wanted}))
 
 
+def for_bench() -> None:
+    """wrk, which makes the load. The peers themselves are installed by the benchmark, which says who is missing."""
+    if shutil.which("wrk"):
+        return
+    if sys.platform == "darwin" or not shutil.which("apt-get"):
+        way_out = "`brew install wrk`" if sys.platform == "darwin" else "the system's own packages"
+        raise Refused(f"wrk missing here. Install it with {way_out} and start again.")
+    Apt("wrk").install(["wrk"])
+
+
 def make_environment() -> None:
     if VENV.exists():
         print("The Python environment was half made, or made by another Python: making it anew.", flush=True)
@@ -480,7 +497,13 @@ def become(program: str, *arguments: str) -> None:
 
 
 def clean() -> None:
-    for place in (VENV, PROJECT / "hub/web/vendor", *PROJECT.glob(".*_cache"), PROJECT / ".hypothesis"):
+    for place in (
+        VENV,
+        PROJECT / ".bench",
+        PROJECT / "hub/web/vendor",
+        *PROJECT.glob(".*_cache"),
+        PROJECT / ".hypothesis",
+    ):
         if place.exists():
             print(f"Removing {place.relative_to(PROJECT)}")
             shutil.rmtree(place)
