@@ -148,6 +148,8 @@ class Sessions:
                 "search_path": "public",
                 "timezone": "UTC",
                 "jit": "off",
+                # Answers of milliseconds: to start helpers for one costs more than they save, and keeps others waiting.
+                "max_parallel_workers_per_gather": "0",
                 # From its sixth run a prepared box query would get a plan that reads every row of the box.
                 "plan_cache_mode": "force_custom_plan",
             },

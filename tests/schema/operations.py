@@ -27,12 +27,40 @@ from graphql import (
 )
 from hypothesis import strategies as st
 
-from tests.schema.plain import NODES, County, snake
+from tests.schema.plain import LEFT_OUT, NODES, County, snake
 
 T = TypeVar("T")
 
-ROOTS = ("wards",) * 3 + ("subCounties",) * 3 + ("county", "ward", "subCounty", "wardAt", "nearestWard", "node")
-ROWS = {"Ward": 7, "SubCounty": 7, "AreaName": 3, "AreaMembership": 2, "AreaBoundary": 2, "AreaFigure": 3, "Water": 2}
+ROOTS = (
+    *("wards", "subCounties", "vehicles", "landmarks", "people") * 2,
+    *("incidents",) * 6,
+    *(
+        "county",
+        "ward",
+        "subCounty",
+        "wardAt",
+        "nearestWard",
+        "nearestVehicles",
+        "departments",
+        "incident",
+        "vehicle",
+        "node",
+    ),
+)
+BY_KEY = {"incident": ("Incident", ("id", "reference")), "vehicle": ("Vehicle", ("id", "plate"))}
+"""Roots that take one of two keys."""
+MOMENTS = ("asOf", "knownAt")
+"""Arguments that are not drawn: what was is compared in tests/hub/test_history.py."""
+ROWS = {
+    "Ward": 7,
+    "SubCounty": 7,
+    "AreaName": 3,
+    "AreaMembership": 2,
+    "AreaBoundary": 2,
+    "AreaFigure": 3,
+    "Water": 2,
+    "IncidentEntry": 3,
+}
 """About how many rows a nested list brings, so that answers stay small."""
 MOST_ROWS = 900
 TEXTS = (
@@ -295,7 +323,7 @@ class Draft:
 
     def new_field(self, scope: Scope, rows: int) -> Drafted:
         fields = scope.type.fields
-        names = list(ROOTS) if scope.type is self.schema.query_type else list(fields)
+        names = list(ROOTS) if scope.type is self.schema.query_type else self.known_fields(scope.type)
         if rows > MOST_ROWS:
             names = [name for name in names if is_leaf_type(get_named_type(fields[name].type))] or names
         relations = [name for name in names if not is_leaf_type(get_named_type(fields[name].type))]
@@ -306,12 +334,33 @@ class Draft:
         if scope.prefix or not plain or self.chance(15):
             key = f"{scope.prefix}{name}{self.next() if not plain or self.chance(50) else ''}"
         below = Scope(type_) if isinstance(type_, (GraphQLObjectType, GraphQLInterfaceType)) else None
-        arguments, walk = self.arguments(fields[name].args)
+        arguments, walk = self.arguments(fields[name].args, name)
         return Drafted(key, name, arguments, below, walk)
 
-    def arguments(self, definitions: Any) -> tuple[dict[str, str], Walk | None]:
+    def known_fields(self, type_: GraphQLObjectType | GraphQLInterfaceType) -> list[str]:
+        """Those whose meaning the plain side knows."""
+        return [
+            name
+            for name, field in type_.fields.items()
+            if (type_.name, name) not in LEFT_OUT
+            and _target(get_named_type(field.type)) in (None, *self.values.county.rows)
+            and not {"from", "to"} <= set(field.args)
+        ]
+
+    def arguments(self, definitions: Any, root: str) -> tuple[dict[str, str], Walk | None]:
+        if root in BY_KEY and definitions:
+            entity, keys = BY_KEY[root]
+            key = self.pick(keys)
+            return {key: self.value(GraphQLNonNull(definitions[key].type), entity=entity, name=key)}, None
         if "orderBy" not in definitions:
-            return {name: self.argument(name, definition.type) for name, definition in definitions.items()}, None
+            entity = (
+                get_named_type(definitions["where"].type).name.removesuffix("Filter") if "where" in definitions else ""
+            )
+            return {
+                name: self.argument("few" if name == "first" else name, definition.type, entity)
+                for name, definition in definitions.items()
+                if name not in MOMENTS and (isinstance(definition.type, GraphQLNonNull) or self.chance(60))
+            }, None
         arguments: dict[str, str] = {}
         entity = get_named_type(definitions["where"].type).name.removesuffix("Filter")
         if self.chance(55):
@@ -345,8 +394,10 @@ class Draft:
             self.variables[name] = None
         return f"${name}"
 
-    def argument(self, name: str, type_: GraphQLInputType) -> str:
-        entity = "Ward" if self.chance(70) else "SubCounty"
+    def argument(self, name: str, type_: GraphQLInputType, entity: str = "") -> str:
+        if name == "id":
+            entity = self.pick(NODES)
+        entity = entity or ("Ward" if self.chance(70) else "SubCounty")
         return self.value(type_, entity=entity, name=name)
 
     # -- values
@@ -452,8 +503,16 @@ class Draft:
 
     def members(self, type_: GraphQLInputObjectType) -> list[str]:
         """Which members an object has: relations and logic only down to some depth."""
-        names = list(type_.fields)
+        names = [
+            name
+            for name, field in type_.fields.items()
+            if _known(type_, name, get_named_type(field.type).name, self.values.county.rows, self.schema)
+        ]
         if type_.is_one_of:
+            if self.depth > 3:
+                names = [
+                    name for name in names if not get_named_type(type_.fields[name].type).name.endswith("Order")
+                ] or names
             return [self.pick(names)]
         required = [name for name in names if isinstance(type_.fields[name].type, GraphQLNonNull)]
         if required or type_.name == "GeometryOrder":
@@ -480,6 +539,8 @@ class Draft:
                 return self.chance(50)
             case "Int" if name == "page":
                 return self.pick((0, 1, 2, 3, 5, 10, 50, 5000))
+            case "Int" if name == "few":
+                return self.pick((0, 1, 2, 5, 100))
         pool = self.pool(entity, name)
         match type_:
             case "ID":
@@ -491,6 +552,8 @@ class Draft:
                 if not pool or isinstance(pool[0], str):
                     return self.pick(self.values.meters)
                 return float(self.pick(pool)) + self.pick((0.0, 0.0, 0.0, 0.5, -1.0))
+            case "DateTime":
+                return self.pick(pool).isoformat() if pool and self.chance(80) else "2026-03-02T06:30:00+03:00"
             case "Date":
                 return self.pick(pool).isoformat() if pool and self.chance(80) else "2012-03-06"
         text = str(self.pick(pool)) if pool and self.chance(75) else self.pick(TEXTS)
@@ -502,7 +565,11 @@ class Draft:
     def pool(self, entity: str, name: str) -> list[Any]:
         if name == "aliases":
             return sorted({alias for row in self.values.county.rows[entity] for alias in row["aliases"]})
-        if not entity or name not in self.schema.type_map[entity].fields or name in ("boundary", "labelPoint"):  # type: ignore[attr-defined]
+        if (
+            not entity
+            or name not in self.schema.type_map[entity].fields
+            or name in ("boundary", "labelPoint", "location")
+        ):  # type: ignore[attr-defined]
             return []
         rows = self.values.county.rows[entity]
         return self.values.of(entity, name) if rows and snake(name) in rows[0] else []
@@ -511,6 +578,25 @@ class Draft:
 @st.composite
 def operations(draw: Any, schema: GraphQLSchema, values: Values) -> Operation:
     return Draft(lambda low, high: draw(st.integers(low, high)), schema, values).operation()
+
+
+def _target(named: Any) -> str | None:
+    """The entity that a field leads to; None for a value, or for a row with something beside it."""
+    if not isinstance(named, GraphQLObjectType) or "node" in named.fields or named.name == "PageInfo":
+        return None
+    if "nodes" in named.fields:
+        return named.name.removesuffix("Connection")
+    return None if named.name.startswith("Nearest") else named.name
+
+
+def _known(type_: GraphQLInputObjectType, member: str, named: str, rows: Any, schema: GraphQLSchema) -> bool:
+    """Whether a member of a filter or an order is about something that the plain side knows."""
+    owner = re.fullmatch(r"(\w+?)(List)?(Filter|Order)", type_.name)
+    if owner is None or owner[1] not in rows or member in ("and", "or", "not", "some", "every", "none"):
+        return True
+    target = named.removesuffix("Filter").removesuffix("Order").removesuffix("List")
+    known = target in rows or not isinstance(schema.type_map.get(target), GraphQLObjectType)
+    return known and (owner[1], member) not in LEFT_OUT
 
 
 def _is_list(type_: GraphQLObjectType) -> bool:

@@ -13,12 +13,22 @@ import json
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import psycopg
 import shapely
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, build_schema, execute_sync, parse
+from graphql import (
+    ExecutionResult,
+    GraphQLEnumType,
+    GraphQLError,
+    GraphQLSchema,
+    build_schema,
+    execute_sync,
+    get_named_type,
+    parse,
+)
 from psycopg import sql
 from psycopg.rows import dict_row
 from shapely.geometry import box, shape
@@ -35,6 +45,9 @@ class Entity:
     many: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Field -> (entity, the other's column that holds the own id)."""
     shapes: tuple[str, ...] = ()
+    back: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """As `many`, of which there is one at most."""
+    key: str = "id"
 
 
 SOURCE = {"source": ("Source", "source_id")}
@@ -68,10 +81,94 @@ ENTITIES = {
         UNIT,
     ),
     "Ward": Entity("wards", ("code",), {"subCounty": ("SubCounty", "sub_county_id")}, FACTS, UNIT),
+    "Person": Entity("people", ("name",)),
+    "Incident": Entity(
+        "incidents",
+        ("reported_at",),
+        {"ward": ("Ward", "ward_id"), "reportedBy": ("Person", "reported_by")},
+        {"timeline": ("IncidentEntry", "incident_id")},
+        ("location",),
+        {"reporter": ("IncidentReporter", "incident_id")},
+    ),
+    "IncidentEntry": Entity("incident_entries", ("at",), {"actor": ("Person", "actor_id")}),
+    "IncidentReporter": Entity("incident_reporters"),
+    "Department": Entity("departments", ("name",)),
+    "Vehicle": Entity(
+        "vehicles",
+        ("plate",),
+        {"department": ("Department", "department_id")},
+        back={"latestPosition": ("LatestPosition", "vehicle_id")},
+    ),
+    "LatestPosition": Entity(
+        "latest_positions", (), {"ward": ("Ward", "ward_id")}, shapes=("location",), key="vehicle_id"
+    ),
+    "Landmark": Entity("landmarks", ("name",), SOURCE, shapes=("location",)),
 }
 
-NODES = ("Source", "Water", "County", "SubCounty", "Ward")
+LEFT_OUT = {("Person", "roles"), ("Person", "areas"), ("Incident", "photos"), ("Landmark", "ward")}
+"""Fields that are not drawn: what they mean is another matter than filters, orders and pages."""
+
+NEAREST = {
+    "nearestVehicles": ("Vehicle", "LatestPosition", "vehicle"),
+    "nearestLandmarks": ("Landmark", "Landmark", "landmark"),
+}
+"""Field -> the entity that is looked for, the one that says where it is, and its field in the answer."""
+
+MEASURED = {"Ward": "boundary", "Incident": "location"}
+"""The shape to which `distanceMeters(from:)` measures."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who asks: what the policies of `schema/access.py` say of them, once more and by hand."""
+
+    name: str | None
+    """How they sign in; None: nobody."""
+    roles: tuple[str, ...] = ()
+    areas: tuple[str, ...] = ()
+    """Codes of wards."""
+    incidents: str = "own"
+    """Which they see: none, own, area or all."""
+    callers: bool = False
+    """Whether they see who reported what others entered."""
+    fleet: bool = False
+    people: str = "own"
+
+
+CALLERS = (
+    Caller(None, incidents="none", people="none"),
+    Caller("citizen", ("citizen",)),
+    Caller("officer", ("field_officer",), ("1208", "1210"), incidents="area"),
+    Caller("administrator-of-ahero", ("ward_administrator",), ("1208",), incidents="area", people="area"),
+    Caller("planner", ("planner",), incidents="all", fleet=True),
+    Caller("dispatcher", ("dispatcher",), incidents="all", callers=True, fleet=True, people="all"),
+)
+
+NODES = (
+    "Source",
+    "Water",
+    "County",
+    "SubCounty",
+    "Ward",
+    "Incident",
+    "IncidentEntry",
+    "Vehicle",
+    "Department",
+    "Landmark",
+    "Person",
+)
 """Entities whose rows `node` finds."""
+
+LISTS = {
+    "wards": "Ward",
+    "subCounties": "SubCounty",
+    "incidents": "Incident",
+    "vehicles": "Vehicle",
+    "departments": "Department",
+    "landmarks": "Landmark",
+    "people": "Person",
+}
+"""Roots that are lists, and of what."""
 
 CURSOR = "a cursor of "
 """What stands in a plain answer where the hub gives a cursor: this, and the row's id."""
@@ -94,6 +191,42 @@ class County:
     rows: dict[str, list[Row]]
     meters: dict[tuple[str, str, tuple[float, float]], float]
     """By row id, column and place."""
+    posts: dict[Any, set[Any]]
+    """The areas that people answer for."""
+
+    def seen_by(self, caller: Caller) -> County:
+        """The rows that the policies let somebody see."""
+        me = next((row for row in self.rows["Person"] if row["name"] == caller.name), None)
+        mine = {row["id"] for row in self.rows["Ward"] if row["code"] in caller.areas}
+
+        def own(row: Row, column: str) -> bool:
+            return me is not None and row[column] == me["id"]
+
+        incidents = {
+            row["id"]
+            for row in self.rows["Incident"]
+            if own(row, "reported_by")
+            or caller.incidents == "all"
+            or (caller.incidents == "area" and row["ward_id"] in mine)
+        }
+        told = {
+            row["incident_id"]
+            for row in self.rows["IncidentReporter"]
+            if caller.callers or own(self.by_id["Incident", str(row["incident_id"])], "reported_by")
+        }
+        beside = {row["id"] for row in self.rows["Person"] if self.posts.get(row["id"], set()) & mine}
+        seen = dict(self.rows)
+        seen["Incident"] = [row for row in self.rows["Incident"] if row["id"] in incidents]
+        seen["IncidentEntry"] = [row for row in self.rows["IncidentEntry"] if row["incident_id"] in incidents]
+        seen["IncidentReporter"] = [row for row in self.rows["IncidentReporter"] if row["incident_id"] in told]
+        for name in ("Vehicle", "LatestPosition", "Department"):
+            seen[name] = self.rows[name] if caller.fleet else []
+        seen["Person"] = [
+            row
+            for row in self.rows["Person"]
+            if own(row, "id") or caller.people == "all" or (caller.people == "area" and row["id"] in beside)
+        ]
+        return County(seen, self.meters, self.posts)
 
     @functools.cached_property
     def by_id(self) -> dict[tuple[str, str], Row]:
@@ -125,20 +258,25 @@ def read_county(url: str, places: Sequence[tuple[float, float]]) -> County:
             for found in connection.execute(sql.SQL("select *{}{} from {}").format(dated, drawn, table)):
                 row = Row(found)
                 row.entity = name
+                row["id"] = row[entity.key]
                 for column in entity.shapes:
                     row[column] = shapely.from_wkb(bytes(row[column]))
                 rows[name].append(row)
             for column in entity.shapes:
                 distances = connection.execute(
                     sql.SQL(
-                        "select id, x, y, st_distance({}::geography, st_setsrid(st_makepoint(x, y), 4326)::geography) "
-                        "as meters from {}, unnest(%s::float8[], %s::float8[]) as place (x, y)"
-                    ).format(sql.Identifier(column), table),
+                        "select {} as id, x, y, "
+                        "st_distance({}::geography, st_setsrid(st_makepoint(x, y), 4326)::geography) as meters "
+                        "from {}, unnest(%s::float8[], %s::float8[]) as place (x, y)"
+                    ).format(sql.Identifier(entity.key), sql.Identifier(column), table),
                     ([x for x, _ in places], [y for _, y in places]),
                 )
                 for found in distances:
                     meters[str(found["id"]), column, (found["x"], found["y"])] = found["meters"]
-    return County(rows, meters)
+        posts: dict[Any, set[Any]] = {}
+        for found in connection.execute("select person_id, area_id from person_areas where until is null"):
+            posts.setdefault(found["person_id"], set()).add(found["area_id"])
+    return County(rows, meters, posts)
 
 
 def _dated(name: str) -> bool:
@@ -162,8 +300,12 @@ class Plain:
         query = self.schema.query_type
         assert query is not None
         query.fields["node"].resolve = self._node
-        for root in ("wards", "subCounties", "county", "ward", "subCounty", "wardAt", "nearestWard"):
+        for root in ("county", "ward", "subCounty", "wardAt", "nearestWard", "nearestVehicles"):
             query.fields[root].resolve = getattr(self, f"_{root}")
+        for root, listed in LISTS.items():
+            query.fields[root].resolve = functools.partial(self._list, listed)
+        query.fields["incident"].resolve = functools.partial(self._by_key, "Incident")
+        query.fields["vehicle"].resolve = functools.partial(self._by_key, "Vehicle")
 
     def answer(self, document: str, variables: dict[str, Any], operation_name: str | None = None) -> ExecutionResult:
         return execute_sync(
@@ -172,11 +314,27 @@ class Plain:
 
     # -- root fields
 
-    def _wards(self, _root: Any, _info: Any, **arguments: Any) -> Any:
-        return self._page("Ward", self.county.rows["Ward"], arguments)
+    def _list(self, entity: str, _root: Any, _info: Any, **arguments: Any) -> Any:
+        return self._page(entity, self.county.rows[entity], arguments)
 
-    def _subCounties(self, _root: Any, _info: Any, **arguments: Any) -> Any:
-        return self._page("SubCounty", self.county.rows["SubCounty"], arguments)
+    def _by_key(self, entity: str, _root: Any, _info: Any, **key: str) -> Any:
+        ((name, value),) = key.items()
+        value = value.lower() if name == "id" else value
+        return next((row for row in self.county.rows[entity] if str(row[name]) == value), None)
+
+    def _nearestVehicles(self, _root: Any, _info: Any, to: Sequence[float], **arguments: Any) -> Any:
+        return self._nearest("nearestVehicles", to, arguments)
+
+    def _nearest(self, name: str, to: Sequence[float], arguments: dict[str, Any]) -> Any:
+        entity, placed, member = NEAREST[name]
+        found = []
+        for place in self.county.rows[placed]:
+            row = self.county.by_id[entity, place.id]
+            if self.holds(entity, row, arguments.get("where") or {}):
+                found.append((self._meters(place, "location", to), row["id"], row))
+        first = arguments.get("first")
+        best = sorted(found, key=lambda each: each[:2])[: 5 if first is None else first]
+        return [{"distanceMeters": meters, member: row} for meters, _, row in best]
 
     def _node(self, _root: Any, _info: Any, id: str) -> Any:
         found = (self.county.by_id.get((entity, id.lower())) for entity in NODES)
@@ -205,14 +363,15 @@ class Plain:
 
     def _field(self, entity: str, name: str, row: Row, _info: Any, **arguments: Any) -> Any:
         declared = ENTITIES[entity]
-        if name in declared.one:
-            target, column = declared.one[name]
-            return self.county.by_id[target, str(row[column])]
+        if name in declared.one or name in declared.back:
+            return self._other(row, name)
         if name in declared.many:
             target, column = declared.many[name]
             return self._page(target, self.county.related(target, column, row.id), arguments)
-        if (entity, name) == ("Ward", "distanceMeters"):
-            return self._meters(row, "boundary", arguments["from"])
+        if name in NEAREST:
+            return self._nearest(name, (row["location"].x, row["location"].y), arguments)
+        if name == "distanceMeters":
+            return self._meters(row, MEASURED[entity], arguments["from"])
         if (entity, name) == ("Area", "name"):
             units = (self.county.by_id.get((unit, row.id)) for unit in ("Ward", "SubCounty", "County"))
             return next(unit["name"] for unit in units if unit)
@@ -220,13 +379,27 @@ class Plain:
         value = row[column]
         if column in declared.shapes:
             return json.loads(row[f"{column}_json"])
-        if name in ("level", "kind", "figure"):
-            return value.upper()
+        if self._is_enum(entity, name):
+            return value and value.upper()
         if isinstance(value, uuid.UUID):
             return str(value)
         if isinstance(value, Decimal):
             return float(value)
+        if isinstance(value, datetime):
+            return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
         return value.isoformat() if hasattr(value, "isoformat") else value
+
+    def _other(self, row: Row, name: str) -> Row | None:
+        """The one row that a relation leads to."""
+        declared = ENTITIES[row.entity]
+        if name in declared.one:
+            target, column = declared.one[name]
+            return self.county.by_id.get((target, str(row[column])))
+        target, column = declared.back[name]
+        return next(iter(self.county.related(target, column, row.id)), None)
+
+    def _is_enum(self, entity: str, name: str) -> bool:
+        return isinstance(get_named_type(self.schema.type_map[entity].fields[name].type), GraphQLEnumType)  # type: ignore[attr-defined]
 
     def _meters(self, row: Row, column: str, place: Sequence[float]) -> float:
         return self.county.meters[row.id, column, (float(place[0]), float(place[1]))]
@@ -318,8 +491,10 @@ class Plain:
 
         def value(row: Row) -> Any:
             for relation in through:
-                target, column = ENTITIES[row.entity].one[relation]
-                row = self.county.by_id[target, str(row[column])]
+                other = self._other(row, relation)
+                if other is None:
+                    return None
+                row = other
             if isinstance(direction, dict):
                 return self._meters(row, snake(name), direction["distance"]["from"])
             return row[snake(name)]
@@ -351,9 +526,9 @@ class Plain:
             return any(self.holds(entity, row, each) for each in value)
         if name == "not":
             return not self.holds(entity, row, value)
-        if name in declared.one:
-            target, column = declared.one[name]
-            return self.holds(target, self.county.by_id[target, str(row[column])], value)
+        if name in declared.one or name in declared.back:
+            other = self._other(row, name)
+            return other is not None and self.holds(other.entity, other, value)
         if name in declared.many:
             target, column = declared.many[name]
             others = self.county.related(target, column, row.id)
@@ -367,7 +542,7 @@ class Plain:
             return all(self._spatial(row, column, operator, given) for operator, given in value.items())
         if name == "aliases":
             return all(_texts(row[column], operator, given) for operator, given in value.items())
-        enum = name in ("level", "kind", "figure")
+        enum = self._is_enum(entity, name)
         return all(_scalar(row[column], operator, given, enum) for operator, given in value.items())
 
     def _spatial(self, row: Row, column: str, operator: str, value: Any) -> bool:
