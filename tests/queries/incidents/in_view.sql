@@ -24,7 +24,7 @@ select convert_to((
         where t2.id = t1.ward_id
       ), 'null') || '}' as j0, translate(encode(convert_to(cast(json_build_array('0a1c236372ec', to_char(timezone('UTC', t1.reported_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'), cast(t1.id as text)) as text), 'UTF8'), 'base64'), e'\n', '') as cursor
       from incidents as t1
-      where (t1.location && st_envelope(st_makeenvelope($2::float, $3::float, $4::float, $5::float, 4326))) and st_x(t1.location) between $2::float and $4::float and st_y(t1.location) between $3::float and $5::float
+      where (t1.location && st_envelope(st_makeenvelope($2::float, $3::float, $4::float, $5::float, 4326))) and case when (st_x(t1.location) between $2::float and $4::float and st_y(t1.location) between $3::float and $5::float) then true else false end
       order by t1.reported_at desc, t1.id asc
       limit $1::integer + 1
     ) as p4
