@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
+from hub import documents
 from hub.database.session import Sessions, Transaction
 from hub.identity import Caller
 from hub.identity.door import Visit, visit_of
@@ -304,12 +305,14 @@ async def read_body(request: Request, limits: Limits) -> Asked:
         raise Refused(400, "One operation a request: a list of them is not taken.")
     if not isinstance(parsed, dict):
         raise Refused(400, "The body must be a JSON object with query, variables and operationName.")
-    return read_operation(parsed)
+    return read_operation(parsed, limits)
 
 
-def read_operation(parsed: dict[str, Any]) -> Asked:
+def read_operation(parsed: dict[str, Any], limits: Limits) -> Asked:
     """What is asked in a request's JSON, or in the payload of a websocket's `subscribe`."""
     query, variables, name = parsed.get("query"), parsed.get("variables"), parsed.get("operationName")
+    if "documentId" in parsed:
+        query = _kept(parsed, limits)
     if not isinstance(query, str) or not query.strip():
         raise Refused(400, "query is missing: send the operation's text.")
     if variables is not None and not isinstance(variables, dict):
@@ -317,6 +320,19 @@ def read_operation(parsed: dict[str, Any]) -> Asked:
     if name is not None and not isinstance(name, str):
         raise Refused(400, "operationName must be a text.")
     return Asked(query, variables, name or None)
+
+
+def _kept(parsed: dict[str, Any], limits: Limits) -> str:
+    """The document that a request names by its id."""
+    id_ = parsed["documentId"]
+    if parsed.get("query") is not None:
+        raise Refused(400, "Send query or documentId, one of them.")
+    if limits.documents is None:
+        raise Refused(400, "documentId: this hub keeps no documents (HUB_DOCUMENTS): send the operation as query.")
+    text = documents.kept(limits.documents).get(id_) if isinstance(id_, str) else None
+    if text is None:
+        raise Refused(400, "documentId: no document that this hub keeps has this id.")
+    return text
 
 
 def read_json(text: str) -> Any:

@@ -19,6 +19,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from hub import documents
+
 PROJECT = Path(__file__).resolve().parent.parent
 """The checkout that this package was loaded from."""
 
@@ -140,6 +142,19 @@ class Database(_Concern):
         description="A statement that takes longer is told of in the log, by its operation's name and its "
         "fingerprint; in milliseconds.",
     )
+    public_statement_seconds: float = Field(
+        default=5,
+        gt=0,
+        le=600,
+        description="The same for whoever is not signed in or sees nothing but what is their own, in seconds.",
+    )
+    caller_connections: int = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="Connections of each worker that one caller may use at a time; further questions wait, then get "
+        "RATE_LIMITED. All who are not signed in count as one.",
+    )
     wait_seconds: float = Field(
         default=2, gt=0, le=60, description="Longest wait for a free connection, in seconds, before UNAVAILABLE."
     )
@@ -195,7 +210,19 @@ class Limits(_Concern):
     max_page: int = Field(default=5000, ge=1, description="Largest page (`first` or `last`).")
     max_variable_leaves: int = Field(default=5000, ge=1, description="Most values in the variables of a request.")
     max_variable_depth: int = Field(default=16, ge=1, description="Deepest nesting of variables.")
+    documents: Path | None = Field(
+        default=None,
+        description="JSON file of GraphQL documents by id, which clients may send as `documentId` in place of `query`. "
+        "Unset: none.",
+    )
     max_in_list: int = Field(default=1000, ge=1, description="Longest list for `in` and `notIn`.")
+
+    @field_validator("documents")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            documents.kept(value)
+        return value
 
 
 class Photos(_Concern):

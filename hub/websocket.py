@@ -232,7 +232,7 @@ class Socket:
         if not isinstance(payload, dict):
             raise Closed(INVALID, "the payload of subscribe is a JSON object")
         try:
-            asked = read_operation(payload)
+            asked = read_operation(payload, self._state.settings.limits)
         except Refused as error:
             raise Closed(INVALID, str(error)) from error
         if id in self._operations:

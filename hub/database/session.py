@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import perf_counter
@@ -23,7 +24,8 @@ from hub.identity import NOBODY, Caller
 from hub.settings import Database
 from hub.watch import figures
 from hub.watch.statements import timed
-from schema.errors import Conflict, HubError, Unavailable, refusal
+from schema.access import Scope
+from schema.errors import Conflict, HubError, RateLimited, Unavailable, refusal
 
 _DIALECT = asyncpg_dialect()
 
@@ -119,6 +121,64 @@ class Transaction:
         await self._connection.execute("select settle_write($1, $2)", key, json.dumps(members, default=str))
 
 
+class _Turns:
+    """How many connections each caller uses: whoever asks much waits for their own questions, not others for them."""
+
+    def __init__(self, most: int, wait_seconds: float) -> None:
+        self._most = most
+        self._wait_seconds = wait_seconds
+        self._used: dict[str, int] = {}
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    @asynccontextmanager
+    async def of(self, caller: Caller) -> AsyncIterator[None]:
+        """Within it the caller uses one more. Raises RateLimited where none becomes free in time."""
+        if caller.scope in (None, Scope.SERVICE):
+            yield
+            return
+        key = caller.person or caller.seen_by or caller.scope.value
+        if self._used.get(key, 0) >= self._most:
+            await self._turn(key)
+        else:
+            self._used[key] = self._used.get(key, 0) + 1
+        try:
+            yield
+        finally:
+            self._give(key)
+
+    async def _turn(self, key: str) -> None:
+        """Wait until somebody with the same key hands on their turn."""
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, deque()).append(mine)
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await mine
+        except BaseException as error:
+            if mine.done() and not mine.cancelled():  # it came just then: it is for the next one
+                self._give(key)
+            elif key in self._waiting:
+                with suppress(ValueError):  # it was passed over already
+                    self._waiting[key].remove(mine)
+            if isinstance(error, TimeoutError):
+                raise RateLimited(
+                    f"{self._most} of your questions are being answered (HUB_CALLER_CONNECTIONS): wait for them.",
+                    limit=self._most,
+                ) from error
+            raise
+
+    def _give(self, key: str) -> None:
+        waiting = self._waiting.get(key)
+        while waiting:
+            first = waiting.popleft()
+            if not first.done():  # who gave up is still on the way out
+                first.set_result(None)
+                return
+        self._waiting.pop(key, None)
+        self._used[key] -= 1
+        if not self._used[key]:
+            del self._used[key]
+
+
 class Sessions:
     """The hub's connections to its database."""
 
@@ -130,6 +190,7 @@ class Sessions:
         self._settings = settings
         self._size = size or settings.pool_size
         self._pool: asyncpg.Pool | None = None
+        self._turns = _Turns(settings.caller_connections, settings.wait_seconds)
         self._ending: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -163,6 +224,12 @@ class Sessions:
                 self._pool.terminate()
             self._pool = None
 
+    def _seconds(self, caller: Caller) -> float:
+        """How long a statement of this caller may run."""
+        seconds = self._settings.statement_seconds
+        narrow = caller.scope in (Scope.PUBLIC, Scope.OWN)
+        return min(seconds, self._settings.public_statement_seconds) if narrow else seconds
+
     def held(self) -> tuple[int, int, int]:
         """How many connections are open, how many of them in use, and how many there may be."""
         if self._pool is None:
@@ -176,6 +243,11 @@ class Sessions:
         pool = self._pool
         if pool is None:
             raise Unavailable
+        async with self._turns.of(caller), self._acquired(pool, caller) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _acquired(self, pool: asyncpg.Pool, caller: Caller) -> AsyncIterator[asyncpg.Connection]:
         begun = perf_counter()
         try:
             connection = await pool.acquire(timeout=self._settings.wait_seconds)
@@ -188,11 +260,11 @@ class Sessions:
             figures.took(figures.POOL_WAIT_SECONDS, self.name, perf_counter() - begun)
         kept = True
         try:
-            await connection.become(caller, self._settings.statement_seconds)
+            await connection.become(caller, self._seconds(caller))
             yield connection
         except asyncpg.QueryCanceledError as error:
             _forget(connection)
-            seconds = self._settings.statement_seconds
+            seconds = self._seconds(caller)
             raise Unavailable(f"The answer took over {seconds:g} seconds: ask for less, or try again.") from error
         except _LOST as error:
             kept = False

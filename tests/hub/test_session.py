@@ -22,8 +22,10 @@ from hub.database.session import Sessions
 from hub.identity import NOBODY, PUBLIC, Caller
 from hub.settings import Database, Settings
 from schema.access import ACCESS, Scope
-from schema.errors import NotFound, Unavailable
+from schema.errors import NotFound, RateLimited, Unavailable
 from tests.conftest import County, Hub, at, ended, running, started
+
+AMINA, OTIENO = "01900000-0000-7000-8000-00000000000a", "01900000-0000-7000-8000-00000000000b"
 
 TABLES = sorted(table for noun in ACCESS.nouns.values() for table in noun.tables)
 OFFICER = Caller(
@@ -173,7 +175,7 @@ async def test_a_connection_says_who_is_asking(database: County) -> None:
             assert found["person"] == caller.person
             assert found["roles"] == ",".join(caller.roles)
             assert found["areas"].strip("{}") == ",".join(caller.areas)
-            assert found["timeout"] == "7s"
+            assert found["timeout"] == ("5s" if caller in (PUBLIC, CITIZEN) else "7s")
 
 
 async def test_a_caller_is_told_to_the_database_only_when_it_differs_from_the_last(database: County) -> None:
@@ -209,6 +211,47 @@ async def test_a_full_pool_is_waited_for_and_then_unavailable(database: County) 
         await asyncio.sleep(0)
         await reads_wards(sessions)  # comes free while it waits
         await asyncio.gather(*holders)
+
+
+async def test_one_caller_leaves_connections_to_the_others(database: County) -> None:
+    one, other = Caller(Scope.COUNTY, AMINA, ("coordinator",)), Caller(Scope.COUNTY, OTIENO, ("coordinator",))
+    async with opened(database, pool_size=4, caller_connections=2, wait_seconds=0.3) as sessions:
+        async with sessions.connection(one), sessions.connection(one):
+            begun = time.monotonic()
+            with pytest.raises(RateLimited, match="HUB_CALLER_CONNECTIONS") as refused:
+                await reads_wards(sessions, one)
+            assert refused.value.details == {"limit": 2}
+            assert 0.25 < time.monotonic() - begun < 2
+            await reads_wards(sessions, other)
+            await reads_wards(sessions, PUBLIC)
+        # Everything that was used is free again, also what nobody waited for any longer.
+        await asyncio.gather(*(reads_wards(sessions, one) for _ in range(20)))
+        assert (sessions._turns._used, sessions._turns._waiting) == ({}, {})
+
+
+async def test_who_waits_for_their_own_turn_is_next_and_may_give_up(database: County) -> None:
+    one = Caller(Scope.COUNTY, AMINA, ("coordinator",))
+    async with opened(database, pool_size=4, caller_connections=1, wait_seconds=2) as sessions:
+        holder = asyncio.create_task(sleeps(sessions, one, 0.3))
+        await asyncio.sleep(0.1)
+        waiting = [asyncio.create_task(reads_wards(sessions, one)) for _ in range(4)]
+        await asyncio.sleep(0.05)
+        waiting[0].cancel()
+        waiting[2].cancel()
+        await holder
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [isinstance(each, asyncio.CancelledError) for each in told] == [True, False, True, False]
+        assert all(isinstance(each, int) for each in told[1::2])
+        assert (sessions._turns._used, sessions._turns._waiting) == ({}, {})
+
+
+async def test_the_public_gets_less_time_than_who_is_signed_in(database: County) -> None:
+    one = Caller(Scope.COUNTY, AMINA, ("coordinator",))
+    async with opened(database, statement_seconds=5, public_statement_seconds=0.2) as sessions:
+        for caller in (PUBLIC, Caller(Scope.OWN, AMINA, ("citizen",))):
+            with pytest.raises(Unavailable, match=r"over 0\.2 seconds"):
+                await sleeps(sessions, caller, 0.5)
+        await sleeps(sessions, one, 0.5)
 
 
 @pytest.mark.parametrize(
