@@ -43,7 +43,7 @@ from schema.areas import Ward
 from schema.changing import REPEATED, id_of, locked, seen, signed_in
 from schema.columns import as_dated, as_versions, demonstration, key, origin, versions
 from schema.compiler.mapping import History, Moment, column, computed, entity, many, metadata, one, row, rows
-from schema.compiler.moves import moves
+from schema.compiler.moves import Edges, crossings, moves
 from schema.compiler.nearest import nearest
 from schema.compiler.nodes import Node
 from schema.compiler.paging import Connection
@@ -453,6 +453,34 @@ def vehicle_moved(position: Any) -> None:
     with `after: cursor` nothing is lost; what cannot be resumed is refused with `reason: RESYNC`."""
 
 
+@strawberry.type(description="Vehicles crossed the edge of an area.")
+class AreaCrossing:
+    cursor: str = strawberry.field(description="Where the event stands among all: resume with it as `after`.")
+    entered: list[VehiclePosition] = strawberry.field(
+        description="The first position inside of each that came in, oldest first; late ones are among them."
+    )
+    left: list[VehiclePosition] = strawberry.field(
+        description="The first position outside of each that went out, oldest first; late ones are among them."
+    )
+    remaining: int = strawberry.field(
+        description="How many of those that are asked about are inside by their latest position, when the event is "
+        "told; 0: none is left."
+    )
+
+
+@crossings(
+    VehiclePosition,
+    AreaCrossing,
+    batch="batch",
+    place="location",
+    edges=Edges(Vehicle, "vehicle_id", latest_positions, "recorded_at", lambda position: position.doubts == _NO_DOUBTS),
+)
+def area_crossed(position: Any) -> None:
+    """Vehicles that you may see, as they enter or leave an area: a geofence of your own. `remaining` says when no unit
+    of a kind is left in it. Doubtful positions cross nothing, and a late one tells of no other edge than its own;
+    resumed with `after: cursor` nothing is lost."""
+
+
 # -- writes ------------------------------------------------------------------------------------------------------------
 
 
@@ -687,4 +715,4 @@ CONSTRAINTS.update(
 
 ROOTS = (vehicles_, vehicle, nearest_vehicles, departments_, quarantined_fixes_)
 MUTATIONS = (add_vehicle, change_vehicle_status, register_device, revoke_device, assign_driver, relieve_driver)
-SUBSCRIPTIONS = (vehicle_moved,)
+SUBSCRIPTIONS = (vehicle_moved, area_crossed)

@@ -170,10 +170,13 @@ def render_events(mapping: Entities, selected: Selected, limits: Ceilings) -> To
 
     def conditions(row: Any) -> list[Any]:
         found = [spec.body(row)]
-        box, where = selected.arguments.get("bbox"), selected.arguments.get("where")
+        box, within, where = (selected.arguments.get(name) for name in ("bbox", "within", "where"))
         if box is not None:
             assert spec.place is not None
             found.append(condition(renderer, entity, row, {spec.place: {"bbox": box}}, f"{selected.key}(bbox)"))
+        if within is not None:
+            assert spec.place is not None
+            found.append(condition(renderer, entity, row, {spec.place: {"within": within}}, f"{selected.key}(within)"))
         if where is not None:
             found.append(condition(renderer, entity, row, where, f"{selected.key}(where)"))
         return [each for each in found if each is not None]

@@ -17,19 +17,37 @@ from typing import Any
 
 import strawberry
 from graphql.execution.values import VariableValues
+from sqlalchemy import Table, exists, false, func, literal_column, select
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.field import StrawberryField
 
+from geo import sql as spatial
 from schema.compiler.admit import Ceilings
 from schema.compiler.filters import condition
 from schema.compiler.mapping import ENTITIES, SPEC, described
 from schema.compiler.mapping import Mapping as Entities
 from schema.compiler.render import IDS, Renderer, Statement
 from schema.compiler.selection import Leaf, Selected
-from schema.compiler.vocabulary import event_arguments
+from schema.compiler.vocabulary import crossing_arguments, event_arguments
 
 MOST = 2_000
 """Rows that one event may bring; what one batch brought is never torn apart."""
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Whose rows cross edges, and where those are that may be left inside."""
+
+    of: type
+    """The entity that moves."""
+    belongs: str
+    """The column that says whose row it is, in the rows that are told of and in `latest`."""
+    latest: Table
+    """The table of where each was last."""
+    order: str
+    """The column of the rows' own time."""
+    sound: Callable[[Any], Any]
+    """Which rows count: a doubtful one crosses nothing."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +60,8 @@ class MovesSpec:
     """The column that says with which batch a row was stored."""
     place: str
     """The field that `bbox` is about."""
+    edges: Edges | None = None
+    """Where only those are told that crossed the edge of an area."""
 
     @property
     def table(self) -> str:
@@ -57,6 +77,23 @@ def moves(entity: type, event: type, *, batch: str, place: str) -> Callable[[Cal
         made.python_name = made.name = body.__name__
         made.type_annotation = StrawberryAnnotation(event)
         made.arguments = event_arguments(entity.__name__)
+        return made
+
+    return declare
+
+
+def crossings(
+    entity: type, event: type, *, batch: str, place: str, edges: Edges
+) -> Callable[[Callable[..., Any]], StrawberryField]:
+    """Declare a subscription to the edges of an area: `event` has the lists `entered` and `left` of the entity, which
+    are the first row inside and the first outside, and `remaining`, how many are inside now."""
+
+    def declare(body: Callable[..., Any]) -> StrawberryField:
+        spec = MovesSpec(entity, body, batch, place, edges)
+        made: StrawberryField = strawberry.field(description=described(body), metadata={SPEC: spec})
+        made.python_name = made.name = body.__name__
+        made.type_annotation = StrawberryAnnotation(event)
+        made.arguments = crossing_arguments(edges.of.__name__)
         return made
 
     return declare
@@ -130,6 +167,8 @@ def render_moves(mapping: Entities, selected: Selected, limits: Ceilings) -> Fol
     renderer = Renderer(mapping, limits)
     wanted: list[Selected] = []
     columns: dict[int, int] = {}
+    if spec.edges is not None:
+        return _crossings(renderer, spec, selected)
     for number, child in enumerate(selected.children):
         if child.field is not None and child.type.name == entity.name:
             columns[number] = len(wanted)
@@ -137,11 +176,72 @@ def render_moves(mapping: Entities, selected: Selected, limits: Ceilings) -> Fol
 
     def conditions(row: Any) -> list[Any]:
         found = [spec.body(row)]
-        box, where = selected.arguments.get("bbox"), selected.arguments.get("where")
+        box, within, where = (selected.arguments.get(name) for name in ("bbox", "within", "where"))
         if box is not None:
             found.append(condition(renderer, entity, row, {spec.place: {"bbox": box}}, f"{selected.key}(bbox)"))
+        if within is not None:
+            found.append(condition(renderer, entity, row, {spec.place: {"within": within}}, f"{selected.key}(within)"))
         if where is not None:
             found.append(condition(renderer, entity, row, where, f"{selected.key}(where)"))
         return [each for each in found if each is not None]
 
     return Followed(spec, selected, renderer.stored(entity, wanted, conditions, spec.batch), columns)
+
+
+def _crossings(renderer: Renderer, spec: MovesSpec, selected: Selected) -> Followed:
+    """Of the rows of some batches those that are on another side of the edge than the row before them. What was never
+    heard of before was outside."""
+    edges = spec.edges
+    assert edges is not None
+    moving = ENTITIES[edges.of]
+    area = renderer.area(selected.arguments["area"])
+    where = selected.arguments.get("where") or {}
+
+    def is_one(key: Any) -> Any:
+        """Whether it is one of those that are asked about, and that the caller sees."""
+        other = renderer.alias(moving)
+        fits = condition(renderer, moving, other.c, where, f"{selected.key}(where)")
+        return exists(select(literal_column("1")).where(other.c[moving.key] == key, fits).correlate_except(other))
+
+    def inside(row: Any) -> Any:
+        return spatial.covers(area, row[spec.place])
+
+    def crossed(row: Any) -> Sequence[Any]:
+        before = ENTITIES[spec.entity].table.alias(renderer.name("t"))
+        was = (
+            select(inside(before.c))
+            .where(
+                before.c[edges.belongs] == row[edges.belongs],
+                before.c[edges.order] < row[edges.order],
+                edges.sound(before.c),
+            )
+            .order_by(before.c[edges.order].desc())
+            .limit(literal_column("1"))
+            .correlate_except(before)
+            .scalar_subquery()
+        )
+        changed = inside(row) != func.coalesce(was, false())
+        return [edges.sound(row), is_one(row[edges.belongs]), changed]
+
+    wanted: list[Selected] = []
+    columns: dict[int, int] = {}
+    remaining: int | None = None
+    for number, child in enumerate(selected.children):
+        if child.name in ("entered", "left"):
+            columns[number] = len(wanted)
+            wanted.append(child)
+        elif child.name == "remaining":
+            remaining = number
+    latest = edges.latest.alias(renderer.name("t"))
+    left = select(func.count()).select_from(latest).where(inside(latest.c), is_one(latest.c[edges.belongs]))
+    if remaining is not None:
+        columns[remaining] = len(wanted)
+    statement = renderer.stored(
+        ENTITIES[spec.entity],
+        wanted,
+        crossed,
+        spec.batch,
+        sides=lambda child, row: inside(row) if child.name == "entered" else ~inside(row),
+        beside=[] if remaining is None else [left.correlate_except(latest).scalar_subquery()],
+    )
+    return Followed(spec, selected, statement, columns)

@@ -193,13 +193,20 @@ class Renderer:
         wanted: list[Selected],
         conditions: Callable[[Any], Sequence[ColumnElement[bool]]],
         batch: str,
+        *,
+        sides: Callable[[Selected, Any], Any] | None = None,
+        beside: Sequence[ColumnElement[Any]] = (),
     ) -> Statement:
         """Rows by the batches that they were stored with: how many, and a JSON list of them for each of `wanted`, in
-        the entity's order. The batches are the one parameter whose value is IDS."""
+        the entity's order; of all of them, or of those on one of its `sides`. `beside` are numbers that come with them.
+        The batches are the one parameter whose value is IDS."""
         alias = self.alias(entity)
         row = alias.c
         self._costs.append([])
-        items = [self.object(entity, row, child.children).label(f"r{at}") for at, child in enumerate(wanted)]
+        items = [self.object(entity, row, child.children) for child in wanted]
+        if sides is not None:  # what is NULL is left out of a list
+            items = [case((sides(child, row), item)) for child, item in zip(wanted, items, strict=True)]
+        items = [item.label(f"r{at}") for at, item in enumerate(items)]
         below = self._costs.pop()
         self._costs[-1].append(Cost(always(1), below))
         batches = self.parameter(always(IDS), ARRAY(sqltypes.BigInteger()), ("batches",))
@@ -225,7 +232,8 @@ class Renderer:
             ).label(item.name)
             for item in items
         ]
-        query = select(func.count().label("count"), *answers).select_from(found)
+        numbers = [func.convert_to(cast(each, Text), fixed("UTF8"), type_=BYTEA) for each in beside]
+        query = select(func.count().label("count"), *answers, *numbers).select_from(found)
         return self.finished(query, tuple(child.key for child in wanted))
 
     def payload(self, selected: Selected, members: dict[str, Any]) -> Statement:

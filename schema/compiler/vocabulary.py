@@ -256,10 +256,25 @@ def list_arguments(target: str) -> list[StrawberryArgument]:
     ]
 
 
+def crossing_arguments(target: str) -> list[StrawberryArgument]:
+    """What a subscription to the edges of an area takes, over `target` that goes in and out."""
+    return [
+        StrawberryArgument(
+            python_name="area",
+            graphql_name=None,
+            type_annotation=StrawberryAnnotation("AreaGeoJSON", namespace=globals()),
+            description="The area; its edge belongs to it.",
+        ),
+        _argument("where", f"{target}Filter", "Only of those that are like this."),
+        event_arguments(target)[-1],
+    ]
+
+
 def event_arguments(target: str) -> list[StrawberryArgument]:
     """What every subscription to changes of `target` takes."""
     return [
         _argument("bbox", "BBox", "Only what meets this box. Example: `[34.70, -0.15, 34.80, -0.05]`."),
+        _argument("within", "AreaGeoJSON", "Only what lies wholly within this area."),
         _argument("where", f"{target}Filter", "Only what is like this, by the words of the list's own filter."),
         _argument(
             "after",

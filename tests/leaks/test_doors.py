@@ -49,7 +49,7 @@ DOORS = {
 }
 """Each path, and where it is tried. Whoever adds a path says here how the matrix tries it."""
 
-SUBSCRIPTIONS = {"incidentChanged": "test_live.py", "vehicleMoved": "test_live.py", "patrolChanged": "test_live.py"}
+SUBSCRIPTIONS = dict.fromkeys(("incidentChanged", "vehicleMoved", "areaCrossed", "patrolChanged"), "test_live.py")
 """Each subscription, and where it is tried."""
 
 

@@ -27,10 +27,17 @@ from tests.sockets import PROTOCOL, Listening, serving
 PRESENT = [each for each in CALLERS if not each.gone]
 
 
+AHERO = (
+    '{type: "Polygon", coordinates: [[[34.92, -0.18], [34.93, -0.18], [34.93, -0.16], [34.92, -0.16], [34.92, -0.18]]]}'
+)
+"""Where the devices of `driven` are, and were not before."""
+
+
 def document(name: str) -> str:
     assert SDL.subscription_type is not None
     event = get_named_type(SDL.subscription_type.fields[name].type)
-    return f"subscription Live($after: String) {{ {name}(after: $after) {{ {selection(event)} }} }}"
+    given = "after: $after" + (f", area: {AHERO}" if name == "areaCrossed" else "")
+    return f"subscription Live($after: String) {{ {name}({given}) {{ {selection(event)} }} }}"
 
 
 class Ear:
@@ -205,6 +212,56 @@ async def test_a_patrol_is_heard_of_by_whoever_sees_patrols(world: World) -> Non
             assert not leaked_, (ear.caller.name, sorted(leaked_))
 
 
+async def driven(connection: asyncpg.Connection, facts: Facts, minutes: int) -> None:
+    """Every device says that it is in Ahero."""
+    for number, device in enumerate(facts.rows["devices"]):
+        at = f"2026-03-02T09:{minutes:02d}:{number:02d}.123457Z"
+        await connection.execute("set role hub_owner")
+        await connection.execute(
+            "select take_fixes(array[$1::text::uuid], array[$2::text::timestamptz], array[34.921011::float8], "
+            "array[-0.17::float8], array[null::real], array[null::real], array[null::real], array[null::real], "
+            "array[null::real], array[''], array[null::jsonb])",
+            device,
+            at,
+        )
+
+
+async def test_a_crossing_is_heard_by_whoever_sees_positions(world: World) -> None:
+    """Nobody else learns that somebody came, nor how many are there."""
+    county = world.copy()
+    facts = Facts(county.owner_url)
+    connection = await asyncpg.connect(county.owner_url)
+    ears = [Ear(each) for each in PRESENT]
+
+    def told(ear: Ear) -> list[str]:
+        payloads = [json.loads(said)["payload"]["data"]["areaCrossed"] for said in ear.heard]
+        return [each["vehicle"]["plate"] for payload in payloads for each in payload["entered"]]
+
+    async with serving(county.login_url) as hub, AsyncExitStack() as ending:
+        ready = [asyncio.Event() for _ in ears]
+        for ear, event in zip(ears, ready, strict=True):
+            ending.push_async_callback(
+                ended, asyncio.create_task(by_socket(hub, world, ear, None, event, "areaCrossed"))
+            )
+        await asyncio.gather(*(event.wait() for event in ready))
+        await asyncio.sleep(0.5)
+        await driven(connection, facts, 1)
+
+        async def heard() -> bool:
+            return all(len(told(ear)) >= 3 for ear in ears if ear.caller is EVERYTHING)
+
+        await until(heard)
+        await asyncio.sleep(0.7)
+    await connection.close()
+    after_ = Facts(county.owner_url)
+    for ear in ears:
+        sees = bool(after_.seen(ear.caller, "positions"))
+        assert len(told(ear)) == (3 if sees else 0), ear.caller.name
+        assert sees or not ear.heard
+        leaked_ = canaries(" ".join(ear.heard)) & after_.register.keys() - exposed(after_, ear.caller)
+        assert not leaked_, (ear.caller.name, sorted(leaked_))
+
+
 async def test_a_move_is_heard_by_whoever_sees_positions(world: World) -> None:
     """And by nobody else, neither now nor from a cursor that somebody else was given."""
     county = world.copy()
@@ -212,16 +269,7 @@ async def test_a_move_is_heard_by_whoever_sees_positions(world: World) -> None:
     connection = await asyncpg.connect(county.owner_url)
 
     async def drive(minutes: int) -> None:
-        for number, device in enumerate(facts.rows["devices"]):
-            at = f"2026-03-02T09:{minutes:02d}:{number:02d}.123457Z"
-            await connection.execute("set role hub_owner")
-            await connection.execute(
-                "select take_fixes(array[$1::text::uuid], array[$2::text::timestamptz], array[34.921011::float8], "
-                "array[-0.17::float8], array[null::real], array[null::real], array[null::real], array[null::real], "
-                "array[null::real], array[''], array[null::jsonb])",
-                device,
-                at,
-            )
+        await driven(connection, facts, minutes)
 
     def told(ear: Ear) -> list[str]:
         payloads = [json.loads(said)["payload"]["data"]["vehicleMoved"] for said in ear.heard]
