@@ -1,7 +1,7 @@
 """Each case is a family of files: the question (`.graphql`, with `# variables: {…}` in its head), the statement that it
 becomes (`.sql`) and the answer over the county as it is shipped (`.json`), or, with `# as: a role` in its head, the
-answer to somebody with that role over the morning in `queries/morning.sql`. `pytest --update` writes the last two; read
-the diff like prose."""
+answer to somebody with that role over what happens in `queries/morning.sql` and `queries/incidents.sql`. `pytest
+--update` writes the last two; read the diff like prose."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ async def morning(copies: Callable[[], AbstractContextManager[County]]) -> Async
             make_person(county, f"the-{role.replace('_', '-')}", role)
         with psycopg.connect(county.owner_url) as connection:
             connection.execute("set role hub_owner")
-            connection.execute((QUERIES / "morning.sql").read_text().encode())
+            for file in ("morning.sql", "incidents.sql"):
+                connection.execute((QUERIES / file).read_text().encode())
         async with running(county.login_url) as made:
             yield made
 
