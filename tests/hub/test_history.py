@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,6 +18,9 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hub.county.load import load_county
+from hub.database.migrate import FOLDER, migrate
+from schema.access import ACCESS, Access
 from tests.conftest import County, Hub, make_person, running
 
 AHERO, TOWN, LAKE = [34.9189, -0.1723], [34.7617, -0.0917], [34.6, -0.2]
@@ -332,3 +338,39 @@ def test_versions_are_what_the_journal_says_whatever_happens(
     ).fetchall()
     assert kept == owner.execute(f"select {columns} from incidents where id = %s".encode(), (id_,)).fetchall()
     assert present
+
+
+# -- a hub that has worked before --------------------------------------------------------------------------------------
+
+
+def test_a_hub_that_has_worked_before_gets_its_past(empty_database: County, tmp_path: Path) -> None:
+    """The migration makes versions of what the journal holds by then."""
+    later = {"incident_history", "fleet_history"}
+    before = Access(
+        {name: noun for name, noun in ACCESS.nouns.items() if name not in later},
+        {
+            name: dataclasses.replace(role, rights={noun: it for noun, it in role.rights.items() if noun not in later})
+            for name, role in ACCESS.roles.items()
+        },
+    )
+    for path in FOLDER.glob("*.sql"):
+        if path.name < "0016":
+            (tmp_path / path.name).write_text(path.read_text())
+    urls = empty_database.owner_url, empty_database.login_url
+    migrate(*urls, folder=tmp_path, access=before)
+    load_county(empty_database.owner_url)
+    with psycopg.connect(empty_database.owner_url, autocommit=True) as owner:
+        owner.execute("set role hub_owner")
+        many = [report(owner, f"Water {number}") for number in range(20)]
+        owner.execute("update incidents set title = 'Much water' where id = %s", (many[0],))
+        between = clock(owner)
+        owner.execute("update incidents set severity = 'severe' where id = %s", (many[0],))
+        begun = time.monotonic()
+        migrate(*urls)
+        assert time.monotonic() - begun < 10
+        assert believed(owner, many[0], between) == [("Much water", "minor", False)]
+        assert believed(owner, many[0], clock(owner)) == [("Much water", "severe", False)]
+        versions = owner.execute("select count(*), count(distinct id) from incident_versions").fetchone()
+        assert versions == (22, 20)
+        owner.execute("update incidents set severity = 'extreme' where id = %s", (many[0],))
+        assert believed(owner, many[0], clock(owner)) == [("Much water", "extreme", False)]
