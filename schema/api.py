@@ -7,7 +7,19 @@ from typing import Any
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import create_type
 
-from schema import areas, demonstration, fleet, fleet_stats, incidents, journal, landmarks, patrols, people, photos
+from schema import (
+    areas,
+    demonstration,
+    fleet,
+    fleet_stats,
+    incident_stats,
+    incidents,
+    journal,
+    landmarks,
+    patrols,
+    people,
+    photos,
+)
 from schema.compiler import vocabulary
 from schema.compiler.execution import CompiledSchema
 from schema.compiler.nodes import node
@@ -18,6 +30,7 @@ DOMAINS: tuple[Any, ...] = (
     landmarks,
     people,
     incidents,
+    incident_stats,
     photos,
     fleet,
     fleet_stats,

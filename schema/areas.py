@@ -433,6 +433,13 @@ LAND = {"ward": (wards, "area_km2"), "sub_county": (sub_counties, "area_km2")}
 PEOPLE = {"ward": (wards, "population"), "sub_county": (sub_counties, "population")}
 """Where figures of a group find the people of its area, as counted in 2009."""
 
+
+def sub_county_of(ward_id: Any) -> Any:
+    """The sub-county that a ward belongs to now."""
+    ward = wards.alias()
+    return select(ward.c.sub_county_id).where(ward.c.id == ward_id).correlate_except(ward).scalar_subquery()
+
+
 Code = Annotated[str, strawberry.argument(description="IEBC code of the unit.")]
 Place = Annotated[Position, strawberry.argument(description="The place, `[longitude, latitude]`.")]
 

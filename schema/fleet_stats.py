@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from geo.sql import centroid, extent
 from schema import periods
-from schema.areas import LAND, PEOPLE, SubCounty, Ward, wards
+from schema.areas import LAND, PEOPLE, SubCounty, Ward, sub_county_of
 from schema.compiler.aggregates import Spread, aggregate, group, hexagon, measure, rate, spread, square, totals
 from schema.fleet import Department, Vehicle, VehicleKind, VehiclePosition, VehicleStatus, latest_positions
 from schema.scalars import BBox, GeoJSON
@@ -18,11 +18,6 @@ from schema.scalars import BBox, GeoJSON
 def _placed(vehicle: Any, column: str) -> Any:
     latest = latest_positions.alias()
     return select(latest.c[column]).where(latest.c.vehicle_id == vehicle.id).correlate_except(latest).scalar_subquery()
-
-
-def _sub_county(ward_id: Any) -> Any:
-    ward = wards.alias()
-    return select(ward.c.sub_county_id).where(ward.c.id == ward_id).correlate_except(ward).scalar_subquery()
 
 
 @aggregate(Vehicle)
@@ -35,7 +30,7 @@ class FleetStats:
     )
     sub_county: SubCounty | None = group(
         "Last heard of in one sub-county, by the wards that it has now.",
-        lambda vehicle: _sub_county(_placed(vehicle, "ward_id")),
+        lambda vehicle: sub_county_of(_placed(vehicle, "ward_id")),
     )
     kind: VehicleKind | None = group("Of one kind.")
     status: VehicleStatus | None = group("Of one status.")

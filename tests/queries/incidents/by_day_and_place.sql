@@ -10,9 +10,9 @@ select convert_to((
   ',"status":null,"count":' || coalesce(cast(q8.m5 as text), 'null') || '}', ',' order by q8.n6 desc, q8.g2, q8.g3, q8.g4), '') || ']' end as anon_1
   from (
     select cast(timezone('Africa/Nairobi', t1.occurred_at) as date) as g2, (
-      select wards.sub_county_id
-      from wards
-      where wards.id = t1.ward_id
+      select wards_1.sub_county_id
+      from wards as wards_1
+      where wards_1.id = t1.ward_id
     ) as g3, t1.kind as g4, count(*) as m5, count(*) as n6
     from incidents as t1
     where exists (
