@@ -7,6 +7,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,27 @@ def test_a_ward_that_is_drawn_anew_moves_what_was_in_it(owner: psycopg.Connectio
     owner.execute("update incidents set ward_id = %s where id = %s", (other[0], id_))  # type: ignore[index]
     wards = owner.execute("select distinct ward_id from incident_versions where id = %s", (id_,)).fetchall()
     assert wards == [other]
+
+
+def test_two_who_change_one_incident_at_once_leave_one_history(
+    owner: psycopg.Connection, fresh_database: County
+) -> None:
+    id_ = report(owner)
+
+    def change(name: str) -> None:
+        with psycopg.connect(fresh_database.owner_url, autocommit=True) as connection:
+            connection.execute("set role hub_owner")
+            for number in range(25):
+                connection.execute("update incidents set title = %s where id = %s", (f"{name} {number}", id_))
+
+    with ThreadPoolExecutor(3) as at_once:
+        list(at_once.map(change, ("Amina", "Baraka", "Chebet")))
+    versions = owner.execute(
+        "select lower(valid), upper(valid) from incident_versions where id = %s and upper_inf(known) order by 1", (id_,)
+    ).fetchall()
+    assert len(versions) == 76
+    assert [end for _, end in versions[:-1]] == [begin for begin, _ in versions[1:]], "one ends where the next begins"
+    assert versions[-1][1] is None
 
 
 steps = st.lists(
