@@ -35,6 +35,8 @@ select set_config('role', $1, false), set_config('hub.person', $2, false), set_c
        set_config('default_transaction_read_only', $6, false)
 """
 
+_PLAN = "select set_config('plan_cache_mode', $1, false)"
+
 SLOWEST_READER = "10min"
 """How long whoever takes a stream may need for one list of rows."""
 
@@ -54,14 +56,15 @@ _LOST = (
 class _Connection(asyncpg.Connection):
     """A connection that knows for whom it was set last."""
 
-    __slots__ = ("caller",)
+    __slots__ = ("caller", "one_plan")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.caller: Caller | None = None
+        self.one_plan = False
 
     async def become(self, caller: Caller, statement_seconds: float) -> None:
-        if self.caller == caller:
+        if self.caller is caller or self.caller == caller:
             return
         self.caller = None  # until the round trip below has come back
         await self.fetchrow(
@@ -75,6 +78,12 @@ class _Connection(asyncpg.Connection):
             "on" if caller.seen_by else "off",
         )
         self.caller = caller
+
+    async def plan(self, *, once: bool) -> None:
+        """Have statements planned once for all of their values, or for each anew."""
+        if self.one_plan is not once:
+            await self.fetchrow(_PLAN, "force_generic_plan" if once else "force_custom_plan")
+            self.one_plan = once
 
     def forget(self) -> None:
         self.caller = None
@@ -211,7 +220,8 @@ class Sessions:
                 "jit": "off",
                 # Answers of milliseconds: to start helpers for one costs more than they save, and keeps others waiting.
                 "max_parallel_workers_per_gather": "0",
-                # From its sixth run a prepared box query would get a plan that reads every row of the box.
+                # From its sixth run a prepared box query would get a plan that reads every row of the box. What reads
+                # few rows whatever its values are says so (`_Connection.plan`), and is spared the planning.
                 "plan_cache_mode": "force_custom_plan",
             },
         )
@@ -238,16 +248,16 @@ class Sessions:
         return size, size - self._pool.get_idle_size(), self._size
 
     @asynccontextmanager
-    async def connection(self, caller: Caller = NOBODY) -> AsyncIterator[asyncpg.Connection]:
+    async def connection(self, caller: Caller = NOBODY, *, one_plan: bool = False) -> AsyncIterator[asyncpg.Connection]:
         """A connection that acts for `caller` and for nobody else. Raises Unavailable when there is none to be had."""
         pool = self._pool
         if pool is None:
             raise Unavailable
-        async with self._turns.of(caller), self._acquired(pool, caller) as connection:
+        async with self._turns.of(caller), self._acquired(pool, caller, one_plan) as connection:
             yield connection
 
     @asynccontextmanager
-    async def _acquired(self, pool: asyncpg.Pool, caller: Caller) -> AsyncIterator[asyncpg.Connection]:
+    async def _acquired(self, pool: asyncpg.Pool, caller: Caller, one_plan: bool) -> AsyncIterator[asyncpg.Connection]:
         begun = perf_counter()
         try:
             connection = await pool.acquire(timeout=self._settings.wait_seconds)
@@ -261,6 +271,7 @@ class Sessions:
         kept = True
         try:
             await connection.become(caller, self._seconds(caller))
+            await connection.plan(once=one_plan)
             yield connection
         except asyncpg.QueryCanceledError as error:
             _forget(connection)
@@ -315,22 +326,27 @@ class Sessions:
                 ) from error.__cause__
             raise
 
-    async def fetch_json(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
+    async def fetch_json(
+        self, caller: Caller, sql: str, parameters: Sequence[Any], *, one_plan: bool = False
+    ) -> Sequence[bytes]:
         """One statement's one row: the compiled read of an operation."""
-        (row,) = await self.fetch(caller, sql, parameters)
+        (row,) = await self.fetch(caller, sql, parameters, one_plan=one_plan)
         return tuple(row)
 
-    async def fetch(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> list[asyncpg.Record]:
-        """The rows of one statement that may be run twice. A lost connection is replaced once."""
+    async def fetch(
+        self, caller: Caller, sql: str, parameters: Sequence[Any], *, one_plan: bool = False
+    ) -> list[asyncpg.Record]:
+        """The rows of one statement that may be run twice. A lost connection is replaced once. `one_plan`: one plan
+        serves all of its values."""
         try:
-            return await self._fetch(caller, sql, parameters)
+            return await self._fetch(caller, sql, parameters, one_plan)
         except Unavailable as error:
             lost = isinstance(error.__cause__, _LOST) and not isinstance(error.__cause__, TimeoutError)
             if not lost or self._pool is None:
                 raise  # a pool that is full is not helped by a second wait, nor by new connections
             # A restarted database leaves a pool of dead connections. Reads change nothing: ask once more on a new one.
             await self._pool.expire_connections()
-            return await self._fetch(caller, sql, parameters)
+            return await self._fetch(caller, sql, parameters, one_plan)
 
     async def stream(
         self, caller: Caller, sql: str, parameters: Sequence[Any], at_once: int
@@ -358,8 +374,8 @@ class Sessions:
                 with suppress(asyncio.CancelledError, asyncpg.PostgresError):
                     await coming
 
-    async def _fetch(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> list[asyncpg.Record]:
-        async with self.connection(caller) as connection:
+    async def _fetch(self, caller: Caller, sql: str, parameters: Sequence[Any], one_plan: bool) -> list[asyncpg.Record]:
+        async with self.connection(caller, one_plan=one_plan) as connection:
             with timed(caller.scope, sql, self._settings.slow_statement_ms):
                 return await connection.fetch(sql, *parameters)
 

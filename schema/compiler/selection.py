@@ -51,6 +51,10 @@ from schema.scalars import holds_variable
 MAX_MEMBERS = 2000
 """Members of input objects in an operation's variables, counted wherever a variable is used."""
 
+LONG_PAGE = 100
+"""From so many rows on, what a page's rows have in common is made beforehand. Part of a variable's shape, because the
+statement is another one."""
+
 SHAPING: set[str] = set()
 """Enums whose lists decide the statement's text as well: what figures are grouped by."""
 
@@ -308,6 +312,8 @@ def shape(type_: GraphQLInputType, value: Any) -> Any:
         return tuple((name, shape(named.fields[name].type, member)) for name, member in value.items())
     elif _is_structural(named):
         return value
+    elif named.name == "Int":
+        return "long" if value >= LONG_PAGE else "*"
     return "*"
 
 

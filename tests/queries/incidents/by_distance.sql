@@ -1,5 +1,5 @@
 select convert_to((
-  select '{"edges":[' || coalesce(string_agg(p3.j0, ',' order by p3.n asc) filter (where p3.n <= $1::integer), '') || '],"pageInfo":{"hasNextPage":' || cast(count(*) > $1::integer as text) || '}}' as json
+  select '{"edges":[' || coalesce(string_agg(p3.j0, ',') filter (where p3.n <= $1::integer), '') || '],"pageInfo":{"hasNextPage":' || cast(count(*) > $1::integer as text) || '}}' as json
   from (
     select p2.j0 as j0, row_number() over () as n
     from (

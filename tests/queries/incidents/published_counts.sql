@@ -7,8 +7,7 @@ select convert_to((
   ',"nodes":[' || coalesce(string_agg(p3.j0, ','), '') || ']}' as json
   from (
     select '{"day":' || cast(to_json(t1.day) as text) ||
-    ',"kind":' || '"' || upper(t1.kind) || '"' ||
-    ',"count":' || cast(t1.count as text) ||
+    ',"kind":"' || upper(t1.kind collate "C") || '","count":' || cast(t1.count as text) ||
     ',"ward":' || coalesce((
       select '{"code":' || cast(to_json(t2.code) as text) ||
       ',"name":' || cast(to_json(t2.name) as text) || '}' as json
