@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -21,6 +22,7 @@ from hub import events, graphql, health, pages, sign_in, websocket
 from hub.database.session import Sessions
 from hub.demonstration import door as demonstration
 from hub.following import Moves, Stream
+from hub.front import Straight
 from hub.identity.sign_ins import Identity
 from hub.identity.stays import Stays
 from hub.intake import door as intake
@@ -91,14 +93,18 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
         await reserved.close()
         await sessions.close()
 
+    found = routes(settings)
+    operations = next(route for route in found if isinstance(route, Route) and route.path == "/graphql")
+    packed = partial(GZipMiddleware, minimum_size=tiles.PACKED_FROM, compresslevel=4)
     app = Starlette(
-        routes=routes(settings),
+        routes=found,
         lifespan=lifespan,
         middleware=[
             Middleware(Counted),
             Middleware(pages.SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(settings.server.allowed_hosts), www_redirect=False),
-            Middleware(GZipMiddleware, minimum_size=tiles.PACKED_FROM, compresslevel=4),
+            Middleware(Straight, route=operations, packed=packed),
+            Middleware(packed),
         ],
         exception_handlers={HTTPException: _plain},
     )

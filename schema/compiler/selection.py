@@ -319,15 +319,10 @@ def shape(type_: GraphQLInputType, value: Any) -> Any:
 
 def shape_of(request: Request) -> tuple[Any, ...]:
     """The shape of all variables of a request, in the order of their definitions."""
-    shapes = []
-    for definition in request.operation.variable_definitions or ():
-        name = definition.variable.name.value
-        if name not in request.variables.coerced:
-            shapes.append("-")
-            continue
-        type_ = type_from_ast(request.schema, definition.type)
-        shapes.append(shape(type_, request.variables.coerced[name]))  # type: ignore[arg-type]
-    return tuple(shapes)
+    coerced, sources = request.variables.coerced, request.variables.sources
+    return tuple(
+        shape(source.signature.type, coerced[name]) if name in coerced else "-" for name, source in sources.items()
+    )
 
 
 def _is_structural(type_: GraphQLNamedType) -> bool:

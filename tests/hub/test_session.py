@@ -226,7 +226,7 @@ async def test_one_caller_leaves_connections_to_the_others(database: County) -> 
             await reads_wards(sessions, PUBLIC)
         # Everything that was used is free again, also what nobody waited for any longer.
         await asyncio.gather(*(reads_wards(sessions, one) for _ in range(20)))
-        assert (sessions._turns._used, sessions._turns._waiting) == ({}, {})
+        assert (sessions.turns._used, sessions.turns._waiting) == ({}, {})
 
 
 async def test_who_waits_for_their_own_turn_is_next_and_may_give_up(database: County) -> None:
@@ -242,7 +242,7 @@ async def test_who_waits_for_their_own_turn_is_next_and_may_give_up(database: Co
         told = await asyncio.gather(*waiting, return_exceptions=True)
         assert [isinstance(each, asyncio.CancelledError) for each in told] == [True, False, True, False]
         assert all(isinstance(each, int) for each in told[1::2])
-        assert (sessions._turns._used, sessions._turns._waiting) == ({}, {})
+        assert (sessions.turns._used, sessions.turns._waiting) == ({}, {})
 
 
 async def test_the_public_gets_less_time_than_who_is_signed_in(database: County) -> None:
