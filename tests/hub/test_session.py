@@ -56,6 +56,18 @@ async def who(sessions: Sessions, caller: Caller) -> asyncpg.Record:
         return await connection.fetchrow(WHO)
 
 
+async def test_one_plan_for_all_values_is_for_who_asks_for_it_alone(database: County) -> None:
+    async with opened(database, pool_size=1) as sessions:
+        modes = []
+        for one_plan in (False, True, True, False):
+            (row,) = await sessions.fetch(PUBLIC, "show plan_cache_mode", [], one_plan=one_plan)
+            modes.append(row[0])
+        assert modes == ["force_custom_plan", "force_generic_plan", "force_generic_plan", "force_custom_plan"]
+        await sessions.fetch(PUBLIC, "select 1", [], one_plan=True)
+        async with sessions.connection(PUBLIC) as connection:  # a change, an export
+            assert await connection.fetchval("show plan_cache_mode") == "force_custom_plan"
+
+
 async def sees_nothing(sessions: Sessions) -> int:
     """Nobody is refused every table. Returns the server process that refused."""
     for table in TABLES:
