@@ -32,7 +32,18 @@ from geo import sql as spatial
 from schema.compiler.filters import MAX_RELATIONS, condition
 from schema.compiler.mapping import ColumnSpec, Entity, OneSpec
 from schema.compiler.paging import DEFAULT_PAGE, decode_cursor
-from schema.compiler.pieces import Piece, as_boolean, as_json, fixed, in_cursor, joined, members, or_null, quoted
+from schema.compiler.pieces import (
+    Piece,
+    as_boolean,
+    as_json,
+    fixed,
+    in_cursor,
+    joined,
+    joined_around_long,
+    members,
+    or_null,
+    quoted,
+)
 from schema.compiler.selection import LONG_PAGE, Argument, Leaf, Read, Selected
 from schema.compiler.values import converter
 from schema.errors import BadUserInput, QueryTooComplex
@@ -261,7 +272,8 @@ class Page:
         page = None
         if items or ends or peeks:
             page = self._page(items, with_cursor=ends, edge_cursor="cursor" in edge, peeks=peeks)
-        answer = select(joined(*members([(child.key, self._member(child, page)) for child in children])).label("json"))
+        pieces = members([(child.key, self._member(child, page)) for child in children])
+        answer = select(joined_around_long(*pieces).label("json"))
         return (answer if page is None else answer.select_from(page.source)).scalar_subquery()
 
     @property

@@ -6,6 +6,7 @@ so each value that can be missing goes through `or_null`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import reduce
 from itertools import groupby
 from typing import Any
@@ -15,6 +16,7 @@ from graphql import GraphQLEnumType, GraphQLNamedType
 from sqlalchemy import ColumnElement, Text, cast, collate, func, literal_column
 from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql.elements import Grouping
 
 from geo import sql as spatial
 
@@ -29,11 +31,21 @@ def fixed(text: str) -> ColumnElement[str]:
 
 def joined(*pieces: Piece) -> ColumnElement[str]:
     """The pieces one after the other; neighbouring fixed ones become one."""
+    return reduce(lambda left, right: left.concat(right), _run_together(pieces))
+
+
+def joined_around_long(*pieces: Piece) -> ColumnElement[str]:
+    """The same, put together from its end: each `||` copies what stands on its left, and a long piece among short ones
+    would be copied again for each of those that follow."""
+    return reduce(lambda right, left: left.concat(Grouping(right)), reversed(_run_together(pieces)))
+
+
+def _run_together(pieces: Iterable[Piece]) -> list[ColumnElement[Any]]:
     parts: list[ColumnElement[Any]] = []
     for is_fixed, run in groupby(pieces, key=lambda piece: isinstance(piece, str)):
         together = list(run)
         parts.extend([fixed("".join(map(str, together)))] if is_fixed else together)  # type: ignore[arg-type]
-    return reduce(lambda left, right: left.concat(right), parts)
+    return parts
 
 
 def members(named: list[tuple[str, list[Piece]]]) -> list[Piece]:

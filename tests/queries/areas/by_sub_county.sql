@@ -1,6 +1,6 @@
 select convert_to((
   select '{"nodes":[' || coalesce(string_agg(p6.j0, ',') filter (where p6.n <= $1::integer), '') || '],"pageInfo":{"endCursor":' || case when (least(count(*), $1::integer) > 0) then '"' || translate(encode(convert_to(cast(json_build_array('aa3768dfe57e', (array_agg(p6.k0))[cast(least(count(*), $1::integer) as integer)], (array_agg(p6.k1))[cast(least(count(*), $1::integer) as integer)], cast((array_agg(p6.k2))[cast(least(count(*), $1::integer) as integer)] as text)) as text), 'UTF8'), 'base64'), e'\n', '') || '"' else 'null' end ||
-  ',"hasNextPage":' || cast(count(*) > $1::integer as text) || '}}' as json
+  ',"hasNextPage":' || cast(count(*) > $1::integer as text) || ('}}') as json
   from (
     select p5.j0 as j0, p5.k0 as k0, p5.k1 as k1, p5.k2 as k2, row_number() over () as n
     from (

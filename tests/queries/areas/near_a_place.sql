@@ -6,7 +6,7 @@ select convert_to((
   ) as text) ||
   ',"nodes":[' || coalesce(string_agg(p3.j0, ',') filter (where p3.n <= $4::integer), '') || '],"pageInfo":{"hasNextPage":' || cast(count(*) > $4::integer as text) ||
   ',"hasPreviousPage":false,"startCursor":' || case when (least(count(*), $4::integer) > 0) then '"' || translate(encode(convert_to(cast(json_build_array($5::varchar, (array_agg(p3.k0))[1], cast((array_agg(p3.k1))[1] as text)) as text), 'UTF8'), 'base64'), e'\n', '') || '"' else 'null' end ||
-  ',"endCursor":' || case when (least(count(*), $4::integer) > 0) then '"' || translate(encode(convert_to(cast(json_build_array($5::varchar, (array_agg(p3.k0))[cast(least(count(*), $4::integer) as integer)], cast((array_agg(p3.k1))[cast(least(count(*), $4::integer) as integer)] as text)) as text), 'UTF8'), 'base64'), e'\n', '') || '"' else 'null' end || '}}' as json
+  ',"endCursor":' || case when (least(count(*), $4::integer) > 0) then '"' || translate(encode(convert_to(cast(json_build_array($5::varchar, (array_agg(p3.k0))[cast(least(count(*), $4::integer) as integer)], cast((array_agg(p3.k1))[cast(least(count(*), $4::integer) as integer)] as text)) as text), 'UTF8'), 'base64'), e'\n', '') || '"' else 'null' end || ('}}') as json
   from (
     select p2.j0 as j0, p2.k0 as k0, p2.k1 as k1, row_number() over () as n
     from (

@@ -1,5 +1,5 @@
 select convert_to((
-  select '{"nodes":[' || coalesce(string_agg(p5.j0, ','), '') || ']}' as json
+  select '{"nodes":[' || coalesce(string_agg(p5.j0, ','), '') || (']}') as json
   from (
     select '{"id":"' || cast(t1.id as text) || '","plate":' || cast(to_json(t1.plate) as text) ||
     ',"kind":"' || upper(t1.kind collate "C") || '","status":"' || upper(t1.status collate "C") || '","latestPosition":' || coalesce((

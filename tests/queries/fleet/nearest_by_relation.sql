@@ -1,5 +1,5 @@
 select convert_to((
-  select '{"edges":[' || coalesce(string_agg(p6.j0, ','), '') || ']}' as json
+  select '{"edges":[' || coalesce(string_agg(p6.j0, ','), '') || (']}') as json
   from (
     select '{"distanceMeters":' || coalesce(cast(to_json((
       select st_distance(cast(t2.location as geography(geometry,4326)), cast(st_setsrid(st_makepoint($1::float, $2::float), 4326) as geography(geometry,4326))) as "ST_Distance_1"

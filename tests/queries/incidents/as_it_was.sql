@@ -7,7 +7,7 @@ select convert_to((
       where (incident_versions_1.valid @> $1::timestamp with time zone) and (incident_versions_1.known @> 'infinity'::timestamptz)
     ) as t15
   ) as text) ||
-  ',"nodes":[' || coalesce(string_agg(p14.j0, ','), '') || ']}' as json
+  ',"nodes":[' || coalesce(string_agg(p14.j0, ','), '') || (']}') as json
   from (
     select '{"title":' || cast(to_json(t1.title) as text) ||
     ',"status":"' || upper(t1.status collate "C") || '","occurredAt":' || to_char(timezone('UTC', t1.occurred_at), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""') ||
@@ -30,7 +30,7 @@ select convert_to((
       where t2.id = t1.ward_id
     ), 'null') ||
     ',"timeline":' || (
-      select '{"nodes":[' || coalesce(string_agg(p5.j0, ','), '') || ']}' as json
+      select '{"nodes":[' || coalesce(string_agg(p5.j0, ','), '') || (']}') as json
       from (
         select '{"at":' || to_char(timezone('UTC', t4.at), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""') ||
         ',"toStatus":' || coalesce('"' || upper(t4.to_status collate "C") || '"', 'null') || '}' as j0

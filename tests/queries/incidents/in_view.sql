@@ -1,6 +1,6 @@
 select convert_to((
   select '{"nodes":[' || coalesce(string_agg(p5.j0, ',') filter (where p5.n <= $1::integer), '') || '],"pageInfo":{"hasNextPage":' || cast(count(*) > $1::integer as text) ||
-  ',"endCursor":' || case when (least(count(*), $1::integer) > 0) then '"' || translate(encode(convert_to(cast(json_build_array('0a1c236372ec', to_char(timezone('UTC', (array_agg(p5.k0))[cast(least(count(*), $1::integer) as integer)]), 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'), cast((array_agg(p5.k1))[cast(least(count(*), $1::integer) as integer)] as text)) as text), 'UTF8'), 'base64'), e'\n', '') || '"' else 'null' end || '}}' as json
+  ',"endCursor":' || case when (least(count(*), $1::integer) > 0) then '"' || translate(encode(convert_to(cast(json_build_array('0a1c236372ec', to_char(timezone('UTC', (array_agg(p5.k0))[cast(least(count(*), $1::integer) as integer)]), 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'), cast((array_agg(p5.k1))[cast(least(count(*), $1::integer) as integer)] as text)) as text), 'UTF8'), 'base64'), e'\n', '') || '"' else 'null' end || ('}}') as json
   from (
     select p4.j0 as j0, p4.k0 as k0, p4.k1 as k1, row_number() over () as n
     from (

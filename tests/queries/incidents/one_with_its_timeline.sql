@@ -27,7 +27,7 @@ select convert_to(coalesce((
     where t4.id = t1.reported_by
   ), 'null') ||
   ',"timeline":' || (
-    select '{"nodes":[' || coalesce(string_agg(p7.j0, ','), '') || ']}' as json
+    select '{"nodes":[' || coalesce(string_agg(p7.j0, ','), '') || (']}') as json
     from (
       select '{"at":' || to_char(timezone('UTC', t5.at), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""') ||
       ',"kind":"' || upper(t5.kind collate "C") || '","fromStatus":' || coalesce('"' || upper(t5.from_status collate "C") || '"', 'null') ||

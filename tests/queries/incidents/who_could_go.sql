@@ -1,5 +1,5 @@
 select convert_to((
-  select '{"nodes":[' || coalesce(string_agg(p14.j0, ','), '') || ']}' as json
+  select '{"nodes":[' || coalesce(string_agg(p14.j0, ','), '') || (']}') as json
   from (
     select '{"title":' || cast(to_json(t1.title) as text) ||
     ',"location":' || st_asgeojson(t1.location, 7) ||

@@ -1,5 +1,5 @@
 select convert_to((
-  select '{"nodes":[' || coalesce(string_agg(p4.j0, ','), '') || ']}' as json
+  select '{"nodes":[' || coalesce(string_agg(p4.j0, ','), '') || (']}') as json
   from (
     select '{"id":"' || cast(t1.id as text) || '","name":' || cast(to_json(t1.name) as text) ||
     ',"kind":"' || upper(t1.kind collate "C") || '","location":' || st_asgeojson(t1.location, 7) ||

@@ -38,7 +38,7 @@ select convert_to(coalesce((
       select count(*) as count_1
       from incident_entries as t10
       where t10.incident_id = t8.id
-    ) as text) || '}' as json
+    ) as text) || ('}') as json
   ) || '}' as anon_8
   from incidents as t8
   where t8.id = $1::uuid

@@ -1,5 +1,5 @@
 select convert_to((
-  select '{"nodes":[' || coalesce(string_agg(p4.j0, ','), '') || ']}' as json
+  select '{"nodes":[' || coalesce(string_agg(p4.j0, ','), '') || (']}') as json
   from (
     select '{"reference":' || cast(to_json(t1.reference) as text) ||
     ',"status":"' || upper(t1.status collate "C") || '","beat":' || coalesce((
