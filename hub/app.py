@@ -31,6 +31,7 @@ from hub.intake.weeks import Weeks
 from hub.journal import Sealer
 from hub.live import Live
 from hub.outlets import exports, tiles
+from hub.outlets.keeping import Keeper
 from hub.photos import door as photos
 from hub.settings import Settings
 from hub.watch import door as watching
@@ -54,6 +55,9 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
     # Whoever takes an export slowly holds a connection: never one that others wait for.
     exporting = Sessions(url, settings.database, size=2, name="exports")
     looking = Sessions(url, settings.database, size=1, name="figures")
+    # Asked with each tile: never behind the making of one.
+    stamps = Sessions(url, settings.database, size=1, name="stamps")
+    keeper = Keeper(stamps, tiles.STAMPED, settings.server.tile_megabytes, worker)
     taking = Taking(reserved, settings.intake)
     live = Live(sessions, stream, moves, turns=settings.database.pool_size // 2)
     pools = {each.name: each for each in (sessions, reserved, exporting)}
@@ -66,6 +70,7 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
         await reserved.open()
         await exporting.open()
         await looking.open()
+        await stamps.open()
         traces.start()
         chores = [
             asyncio.create_task(Sealer(url).run()),
@@ -73,6 +78,7 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
             asyncio.create_task(moves.run()),
             asyncio.create_task(taking.run()),
             asyncio.create_task(rounds.run()),
+            asyncio.create_task(keeper.run()),
         ]
         if settings.database.owner_url is not None:
             chores.append(asyncio.create_task(Weeks(settings.database.owner_url, settings.intake.position_days).run()))
@@ -88,6 +94,7 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
                 await chore
         figures.settle()
         await asyncio.to_thread(traces.stop)
+        await stamps.close()
         await looking.close()
         await exporting.close()
         await reserved.close()
@@ -115,6 +122,8 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
     app.state.stays = Stays(app.state.identity)
     app.state.live = live
     app.state.taking = taking
+    app.state.keeper = keeper
+    app.state.stamps = stamps
     app.state.photos = photos.Desk(settings.photos)
     app.state.readiness = health.Readiness(sessions, url)
     app.state.rounds = rounds
