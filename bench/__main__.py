@@ -29,7 +29,7 @@ from bench.report import Figure
 from tests.faults.ground import Ground
 
 READS = tuple(question.name for question in QUESTIONS)
-TILES = tuple(f"tiles_z{zoom}" for zoom in maps.ZOOMS)
+TILES = tuple(f"tiles_{kind}z{zoom}" for kind in ("", "miss_") for zoom in maps.ZOOMS)
 PARTS = (
     *READS,
     *TILES,
@@ -42,6 +42,7 @@ PARTS = (
 )
 SCALES = {"ordinary": ORDINARY, "large": LARGE, "small": SMALL}
 EXPORTED, MAPS, FIXES_A_SECOND, FANOUT_SECONDS = 50_000, 1_000, 500, 20
+SECONDS_OF_MISSES = 2
 RAISED = {"HUB_FIXES_AT_ONCE": "1000000", "HUB_FIXES_PER_SECOND": "10000", "HUB_STATEMENT_SECONDS": "60"}
 
 
@@ -141,6 +142,10 @@ class Bench:
             made[question.name] = partial(reads.measured, question, self._readers(question.plans), token, *shared)
         for zoom in maps.ZOOMS:
             made[f"tiles_z{zoom}"] = partial(maps.measured, zoom, hub, token, tipg, *shared)
+        for zoom in maps.ZOOMS:
+            made[f"tiles_miss_z{zoom}"] = partial(
+                maps.missed, zoom, ground.county.login_url, token, tipg, owner, work, self.rounds, SECONDS_OF_MISSES
+            )
         made["export_50k_ms"] = lambda _: exports.frames(hub, token, owner, database, EXPORTED)
         made["export_memory_mb"] = lambda _: exports.memory(hub, token, ground.pids(), owner)
         made["ingest_5000"] = lambda _: asyncio.run(fleet.batches(hub, database, 5_000))
