@@ -90,6 +90,7 @@ def missed(
     tiles = tiles_of(owner, zoom)
     try:
         with serving.forgetful(login_url, work) as anew:
+            _first(anew.url, token, [hub_path(tile) for tile in tiles])  # it listens before its workers are there
             targets = {"hub": load.Target(anew.url, load.get(map(hub_path, tiles)), token)}
             if tipg:
                 targets["tipg"] = load.Target(tipg, load.get(map(tipg_path, tiles)))

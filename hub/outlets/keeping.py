@@ -98,6 +98,8 @@ class _Versions:
         """By table, as of a moment after the call."""
         if self._coming is None:
             self._coming = asyncio.create_task(self._look())
+            # Whoever waits has its failure; there may be nobody left.
+            self._coming.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(self._coming)
 
     async def _look(self) -> Mapping[str, str | None]:
