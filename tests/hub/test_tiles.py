@@ -499,7 +499,7 @@ async def test_rows_are_looked_up_by_their_place(place: Hub, fresh_database: Cou
     ]
     index = {
         "wards": "wards_boundary",
-        "incidents": "incidents_location",
+        "incidents": "incidents_open_location",
         "vehicles": "latest_positions_location",
         "patrols": "patrols_route",
     }

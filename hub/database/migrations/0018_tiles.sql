@@ -1,4 +1,13 @@
--- Stamps: whether a table is still as it was, told exactly and cheaply. Runs as hub_owner, in one transaction.
+-- What map tiles are made from, and how it is told whether they still hold. Runs as hub_owner, in one transaction.
+
+
+-- ── Open incidents by their place ──────────────────────────────────────────────────────────────────────────────────
+
+-- Two in three lie closed. Without it PostgreSQL goes through all open ones of the county for each tile, to leave those out.
+create index incidents_open_location on incidents using gist (location) where status not in ('closed', 'rejected');
+
+
+-- ── Stamps: whether a table is still as it was, told exactly and cheaply ───────────────────────────────────────────
 
 create table stamps (
   id bigint generated always as identity primary key,
