@@ -10,7 +10,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from hub.intake import batch, osmand
 from hub.intake.fixes import Fix, Unfit
+from hub.intake.osmand import strict_json
 from hub.settings import Intake
 from tests.conftest import County, make_person
 from tests.sockets import Listening, serving
@@ -664,10 +665,65 @@ def test_any_row_is_a_fix_or_is_refused_by_name(row_: dict[str, Any]) -> None:
         optional={
             "speedKmh": st.floats() | st.integers() | st.none() | st.booleans(),
             "heading": st.floats(-10, 800) | st.integers(-10, 800),
-            "battery": st.floats(0, 1),
+            "battery": st.floats(-1, 2),
+            "altitudeMeters": st.floats(-1000, 2e5) | st.integers(),
+            "accuracyMeters": st.floats(-1, 1e8) | st.text(max_size=3),
+            "valid": st.booleans() | st.none() | st.integers(0, 2),
+            "mock": st.booleans() | st.sampled_from(["yes", "no", ""]),
+            "key": st.text(max_size=5) | st.none() | st.integers(),
+            "extra": st.integers(),
         },
     )
 )
 def test_the_quick_look_at_a_row_sees_what_the_close_one_sees(row_: dict[str, Any]) -> None:
-    if (quick := batch._plain(row_)) is not None:
-        assert batch._closely(row_) == (None, quick)
+    line = json.dumps(row_).encode()
+    assert told(batch.from_line, line) == told(batch._closely, strict_json(line)) == told(batch.from_row, row_)
+
+
+def told(read: Callable[[Any], tuple[str | None, Fix]], said: Any) -> tuple[str | None, Fix] | tuple[str, str]:
+    """What a row is read as, or what is said to be wrong with it."""
+    try:
+        return read(said)
+    except Unfit as error:
+        return error.field, str(error)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"recordedAt": "2026-03-02T06:00:00.1234567Z", "location": [34.7, -0.1]}',
+        '{"recordedAt": "2026-03-02t06:00:00z", "location": [34.7, -0.1]}',
+        '{"recordedAt": "2026-03-02x06:00:00Z", "location": [34.7, -0.1]}',
+        '{"recordedAt": "2026-03-02 06:00:00Z", "location": [34.7, -0.1]}',
+        '{"recordedAt": "20260302T0600Z", "location": [34.7, -0.1]}',
+        '{"recordedAt": "0001-01-01T00:00:00+05:00", "location": [34.7, -0.1]}',
+        '{"recordedAt": "9999-12-31T23:59:59-05:00", "location": [34.7, -0.1]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [NaN, -0.1]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [1e999, -0.1]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, -0, 3]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, -0]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [' + "9" * 400 + ", 0]}",
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "location": [35, 0]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": "x", "location": [35, 0]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "location": "x"}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "key": "\\ud800"}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "key": "a\tb"}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "key": "k", "valid": false, "mock": true}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "key": 7}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "valid": "yes", "battery": -1}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "speed_kmh": 7, "extra": {"a": 1}}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "heading": 360, "altitudeMeters": 1131}',
+        '\ufeff{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0]} x',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0],}',
+        "[" * 5000,
+        "7",
+    ],
+)
+def test_an_odd_line_is_read_as_the_close_look_reads_it(line: str) -> None:
+    def closely(said: bytes) -> tuple[str | None, Fix]:
+        return batch._closely(strict_json(said))
+
+    assert told(batch.from_line, line.encode()) == told(closely, line.encode())
+    encoded = line.encode("utf-16")
+    assert told(batch.from_line, encoded) == told(closely, encoded)
