@@ -319,6 +319,53 @@ async def test_a_day_in_any_order_with_duplicates_gives_the_same_rows(county: Co
     assert {row[2] for row in facts[0][1]} == {began + timedelta(minutes=58)}
 
 
+async def test_only_known_fixes_are_told_and_move_nothing(place: Listening, county: County) -> None:
+    it = await tracker(place)
+    began = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+
+    def take(connection: psycopg.Connection, *given: tuple[int, float]) -> list[int]:
+        at, lon = [began + timedelta(seconds=second) for second, _ in given], [lon for _, lon in given]
+        devices = [it.device] * len(given)
+        said = "select take_fixes(%s::uuid[], %s, %s, array_fill(-0.1::float8, array[%s]), "
+        empty = "'{}', '{}', '{}', '{}', '{}', '{}', '{}')"
+        return sorted(connection.execute(said + empty, (devices, at, lon, len(given))).fetchone()[0])  # type: ignore[index]
+
+    with rows(county) as connection:
+        assert take(connection, (2, 34.8), (1, 34.7)) == []
+        assert take(connection, (2, 35.0), (3, 34.9), (3, 35.1), (1, 35.0)) == [1, 3, 4]
+        assert take(connection, (3, 35.0), (2, 35.0)) == [1, 2]
+        kept = connection.execute("select st_x(location) from positions order by recorded_at").fetchall()
+        batches = connection.execute("select count from position_batches order by cursor").fetchall()
+    assert kept == [(34.7,), (34.8,), (34.9,)]
+    assert batches == [(2,), (1,)], "what brought nothing new is no batch"
+    assert (await latest(place))["location"]["coordinates"] == [34.9, -0.1]
+
+
+def test_a_square_has_the_ward_that_its_places_have(county: County) -> None:
+    """Places by chance, on edges and corners of squares; also when boundaries moved."""
+    wrong = """
+      with places as (
+        select 34.3 + 1.1 * random() as x, -0.5 + 0.6 * random() as y from generate_series(1, 20000)
+        union all select i / 100.0 + nudge, j / 100.0 - nudge
+        from generate_series(3440, 3535) i, generate_series(-42, 3) j, unnest(array[0, 1e-15, -1e-15, 7e-15]) nudge
+      ), looked_up as (
+        select c.ward_id as told, (
+          select w.id from wards w where st_covers(w.boundary, st_setsrid(st_makepoint(x, y), 4326))
+          order by w.code limit 1
+        ) as true_one
+        from places join ward_cells c on c.cell = ward_cell(x, y)
+      )
+      select count(*) filter (where told is distinct from true_one), count(told) > 5000, count(*) > 10000 from looked_up
+    """
+    with rows(county) as connection, connection.transaction(force_rollback=True):
+        assert connection.execute(wrong).fetchone() == (0, True, True)
+        connection.execute(
+            "update wards set boundary = st_translate(boundary, 0.023, -0.011), "
+            "label_point = st_translate(label_point, 0.023, -0.011)"
+        )
+        assert connection.execute(wrong).fetchone() == (0, True, True)
+
+
 async def test_an_older_fix_is_kept_and_moves_nothing_back(place: Listening, county: County) -> None:
     it = await tracker(place)
     for ago, lon in ((60, 34.91), (3600, 34.70), (30, 34.92), (45, 34.80)):
