@@ -270,16 +270,8 @@ ACCESS = Access(
             views=("patrol_coverages", "patrol_checkpoints"),
         ),
         # Read and written by the functions that own them alone.
-        "inner": Noun(
-            (
-                "write_keys",
-                "reference_numbers",
-                "incident_tallies",
-                "position_streams",
-                "position_batches",
-                "ward_cells",
-            )
-        ),
+        "inner": Noun(("write_keys", "reference_numbers", "incident_tallies", "position_streams", "position_batches")),
+        "squares": Noun(("ward_cells",)),
     },
     roles={
         "public": Role(
