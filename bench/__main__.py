@@ -139,7 +139,9 @@ class Bench:
         database = ground.county.owner_url
         made: dict[str, Callable[[Lack], Figure]] = {}
         for question in QUESTIONS:
-            made[question.name] = partial(reads.measured, question, self._readers(question.plans), token, *shared)
+            made[question.name] = partial(
+                reads.measured, question, self._readers(question.plans), ground.county.login_url, token, *shared
+            )
         for zoom in maps.ZOOMS:
             made[f"tiles_z{zoom}"] = partial(maps.measured, zoom, hub, token, tipg, *shared)
         for zoom in maps.ZOOMS:

@@ -19,6 +19,7 @@ README, RESULTS = HERE / "README.md", HERE / "results.json"
 
 NAMES = {
     "hub": "hub",
+    "anew": "the hub, nothing kept",
     "raw": "raw",
     "postgraphile": "PostGraphile",
     "strawberry": "Strawberry",

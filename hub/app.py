@@ -29,9 +29,10 @@ from hub.intake import door as intake
 from hub.intake.taking import Taking
 from hub.intake.weeks import Weeks
 from hub.journal import Sealer
+from hub.keeping import Keeper, Versions
 from hub.live import Live
 from hub.outlets import exports, tiles
-from hub.outlets.keeping import Keeper
+from hub.outlets.kept_tile import Tile
 from hub.photos import door as photos
 from hub.settings import Settings
 from hub.watch import door as watching
@@ -57,7 +58,9 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
     looking = Sessions(url, settings.database, size=1, name="figures")
     # Asked with each tile: never behind the making of one.
     stamps = Sessions(url, settings.database, size=1, name="stamps")
-    keeper = Keeper(stamps, tiles.STAMPED, settings.server.tile_megabytes, worker)
+    layers, areas = Versions(stamps, tiles.STAMPED), Versions(stamps, sorted(graphql.STAMPED))
+    kept_tiles = Keeper(layers, Tile.weight, settings.server.tile_megabytes, what="tiles", worker=worker)
+    kept_answers = Keeper(areas, graphql.weight, settings.server.answer_megabytes, what="answers", worker=worker)
     taking = Taking(reserved, settings.intake)
     live = Live(sessions, stream, moves, turns=settings.database.pool_size // 2)
     pools = {each.name: each for each in (sessions, reserved, exporting)}
@@ -78,7 +81,7 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
             asyncio.create_task(moves.run()),
             asyncio.create_task(taking.run()),
             asyncio.create_task(rounds.run()),
-            asyncio.create_task(keeper.run()),
+            asyncio.create_task(layers.fold()),
         ]
         if settings.database.owner_url is not None:
             chores.append(asyncio.create_task(Weeks(settings.database.owner_url, settings.intake.position_days).run()))
@@ -122,7 +125,8 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
     app.state.stays = Stays(app.state.identity)
     app.state.live = live
     app.state.taking = taking
-    app.state.keeper = keeper
+    app.state.tiles = kept_tiles
+    app.state.answers = kept_answers
     app.state.stamps = stamps
     app.state.photos = photos.Desk(settings.photos)
     app.state.readiness = health.Readiness(sessions, url)

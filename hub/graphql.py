@@ -24,6 +24,7 @@ from hub import documents
 from hub.database.session import Sessions, Transaction
 from hub.identity import Caller
 from hub.identity.door import Visit, visit_of
+from hub.keeping import ENTRY_BYTES, Keeper
 from hub.plans import explained
 from hub.settings import Limits, Settings
 from hub.sql import readable
@@ -37,6 +38,9 @@ from schema.errors import ANSWERS, STATUS, BadUserInput, Forbidden, HubError, In
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1
+
+STAMPED = frozenset(("counties", "sub_counties", "wards"))
+"""Tables that seldom change: answers that are made from them alone are kept, for as long as they are as they were."""
 
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 """As nginx, Envoy and others make them: nothing that a person would be called or dialled by."""
@@ -77,6 +81,8 @@ class Context:
     """The id that a proxy gave the request."""
     operation: str = ""
     cost: int | None = None
+    answers: Keeper[Sequence[bytes]] | None = None
+    """Where answers are kept that seldom change; None: each is made anew."""
     steps: dict[str, float] = field(default_factory=dict)
     """Milliseconds by step, for Server-Timing."""
 
@@ -88,9 +94,15 @@ class Context:
             raise Forbidden("You are looking at what others see: be yourself again to change something.")
         return self.sessions.change(self.caller)
 
-    async def fetch_json(self, sql: str, parameters: Sequence[Any], *, one_plan: bool = False) -> Sequence[bytes]:
+    async def fetch_json(self, statement: Statement, parameters: Sequence[Any]) -> Sequence[bytes]:
+        async def ask() -> Sequence[bytes]:
+            return await self.sessions.fetch_json(self.caller, statement.sql, parameters, one_plan=statement.one_plan)
+
         with self.step("database"):
-            return await self.sessions.fetch_json(self.caller, sql, parameters, one_plan=one_plan)
+            if self.answers is None or not statement.tables or not STAMPED.issuperset(statement.tables):
+                return await ask()
+            asked = [tuple(each) if isinstance(each, list) else each for each in parameters]
+            return await self.answers.kept("answer", statement.tables, (statement.sql, *asked), self.caller, ask)
 
     async def sign_in(self, name: str, password: str) -> Signed:
         assert self.visit is not None, "only a request can sign in"
@@ -146,6 +158,7 @@ async def answer(request: Request) -> Response:
     except HubError as error:
         return turned_away(error)
     context = Context(settings.limits, visit.caller, request.app.state.sessions, visit, request_id(request.headers))
+    context.answers = request.app.state.answers
     data, errors = await execute(asked, context)
     status = STATUS[errors[0]["extensions"]["code"]] if data is None and errors else 200
     body, headers = encode(data, errors), {"cache-control": "no-store"}
@@ -381,6 +394,11 @@ def as_answer(error: HubError | GraphQLError) -> dict[str, Any]:
 
 def _code(error: HubError) -> str:
     return next(ANSWERS[kind][0] for kind in type(error).__mro__ if kind in ANSWERS)
+
+
+def weight(answer: Sequence[bytes]) -> int:
+    """What a kept answer takes, with the statement that it is found by."""
+    return sum(map(len, answer)) + 5 * ENTRY_BYTES
 
 
 def encode(data: Any, errors: list[dict[str, Any]]) -> bytes:

@@ -87,6 +87,13 @@ class Server(_Concern):
         le=4096,
         description="Memory in which each worker keeps map tiles that it made, in MB; 0 keeps none.",
     )
+    answer_megabytes: int = Field(
+        default=16,
+        ge=0,
+        le=4096,
+        description="Memory in which each worker keeps answers that are about the county's areas alone, in MB; 0 keeps "
+        "none.",
+    )
     metrics_token: str | None = Field(
         default=None,
         min_length=16,

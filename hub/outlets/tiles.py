@@ -3,7 +3,7 @@
 A tile holds every row that lies in it, one by one or counted: nothing is left out because there is much of it. Rows are
 asked for as the caller, so that the policies of `schema/access.py` decide. A square that holds nothing for somebody is
 the same for all: 200 with no bytes. MapLibre takes that, as protobuf does, for a tile without layers, and it can be
-asked after by its ETag, which 204 could not. What was made is kept for as long as it holds (hub/outlets/keeping.py).
+asked after by its ETag, which 204 could not. What was made is kept for as long as it holds (hub/keeping.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from geo.shapes import REGION
 from hub.database.session import Sessions
 from hub.identity import PUBLIC
 from hub.identity.door import visit_of
-from hub.outlets.keeping import Keeper, Tile
+from hub.keeping import Keeper
+from hub.outlets.kept_tile import Tile
 from hub.outlets.refusing import refusal
 from schema.errors import BadUserInput, HubError, NotFound
 
@@ -255,7 +256,7 @@ def routes() -> list[BaseRoute]:
 async def tile(request: Request) -> Response:
     """GET /tiles/{layer}/{z}/{x}/{y}.mvt: a square of the map."""
     sessions: Sessions = request.app.state.sessions
-    keeper: Keeper = request.app.state.keeper
+    keeper: Keeper[Tile] = request.app.state.tiles
     try:
         layer, z, x, y = _asked(request.path_params)
         box = _box(layer, z, x, y)
@@ -264,11 +265,11 @@ async def tile(request: Request) -> Response:
         caller = PUBLIC if layer.public else (await visit_of(request)).caller
         parameters = layer.parameters(z, x, y, box)
 
-        async def make() -> bytes:
+        async def make() -> Tile:
             (row,) = await sessions.fetch(caller, layer.statement(z), parameters)
-            return bytes(row["tile"])
+            return Tile.of(bytes(row["tile"]))
 
-        made = await keeper.tile(layer.name, layer.tables, (z, *parameters), caller, make)
+        made = await keeper.kept(layer.name, layer.tables, (z, *parameters), caller, make)
     except (HubError, asyncpg.PostgresError) as error:
         return refusal(error)
     return await _answer(request, layer, made)

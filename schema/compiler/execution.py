@@ -74,9 +74,8 @@ class Context(Protocol):
         """Around the work of a step, to learn how long it takes: `parse`, `compile`, `database`."""
         ...
 
-    async def fetch_json(self, sql: str, parameters: Sequence[Any], *, one_plan: bool = False) -> Sequence[bytes]:
-        """Run one statement as the caller; its one row's columns, each finished JSON. `one_plan`: its plan need not be
-        made anew for each of its values."""
+    async def fetch_json(self, statement: Statement, parameters: Sequence[Any]) -> Sequence[bytes]:
+        """Run one statement as the caller; its one row's columns, each finished JSON."""
         ...
 
 
@@ -355,7 +354,7 @@ class CompiledSchema(strawberry.Schema):
             statement = self.statement(request, roots, context.limits)
             context.cost = self.check_cost(statement, request.variables, context.limits)
             parameters = statement.parameters(request.variables)
-        found = await context.fetch_json(statement.sql, parameters, one_plan=statement.one_plan)
+        found = await context.fetch_json(statement, parameters)
         answers = dict(zip(statement.keys, found, strict=True))
         for key, answer in answers.items():
             if answer is None:  # figures alone may say so: a connection and a row are always some JSON

@@ -34,7 +34,9 @@ from sqlalchemy import (
 from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, aggregate_order_by
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
-from sqlalchemy.sql.elements import Grouping
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.elements import Grouping, TextClause
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import FromClause
 
 from geo import sql as spatial
@@ -90,6 +92,9 @@ class Statement:
     one_plan: bool = False
     """Whether one plan serves all values: it reads single rows by their keys, lists of entities that are few, and what
     is nearest, none of which is better found in another way for other values."""
+    tables: tuple[str, ...] = ()
+    """The tables whose rows, beside its parameters and who asks, are all that it depends on; none where that cannot be
+    said."""
 
     def parameters(self, variables: VariableValues) -> list[Any]:
         return [read(variables) for read in self.reads]
@@ -259,7 +264,7 @@ class Renderer:
         compiled = query.compile(dialect=asyncpg_dialect())
         constants = compiled.params  # values that a domain's own expressions hold
         reads = tuple(self._reads.get(name) or always(constants[name]) for name in compiled.positiontup or ())
-        return Statement(str(compiled), reads, keys, tuple(self._costs[0]), self._one_plan)
+        return Statement(str(compiled), reads, keys, tuple(self._costs[0]), self._one_plan, _sources(query))
 
     def _member(self, payload: Selected, child: Selected, members: dict[str, Any]) -> Piece:
         if child.field is None:
@@ -521,6 +526,26 @@ class Renderer:
         below = self._costs.pop()
         self._costs[-1].append(Cost(page.size, below))
         return answer
+
+
+_LASTING = frozenset(
+    {
+        "array_agg", "array_position", "coalesce", "convert_to", "count", "encode", "json_build_array", "least",
+        "row_number", "st_asgeojson", "string_agg", "timezone", "to_char", "to_json", "translate", "upper",
+    }
+)  # fmt: skip
+"""Functions that say the same of the same tomorrow. None of places: hardly anybody asks twice about the same one."""
+
+
+def _sources(query: Any) -> tuple[str, ...]:
+    """The tables that a statement reads, where it reads nothing else: no clock, no setting, no function of ours."""
+    tables = set()
+    for part in visitors.iterate(query):
+        if isinstance(part, Table):
+            tables.add(part.name)
+        elif isinstance(part, TextClause) or (isinstance(part, FunctionElement) and part.name.lower() not in _LASTING):
+            return ()
+    return tuple(sorted(tables))
 
 
 def _is_by_key(where: Any, key: Any) -> bool:

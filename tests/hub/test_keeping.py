@@ -11,9 +11,11 @@ import psycopg
 import pytest
 import pytest_asyncio
 
+from hub import graphql, keeping
 from hub.identity import PUBLIC, SERVICE, Caller
-from hub.outlets import keeping, tiles
-from hub.outlets.keeping import Keeper, Tile, sight
+from hub.keeping import Keeper, Versions, sight
+from hub.outlets import kept_tile, tiles
+from hub.outlets.kept_tile import Tile
 from hub.settings import Database, Server, Settings
 from hub.watch import figures
 from schema.access import Scope
@@ -57,7 +59,7 @@ class Counted:
     def _now(self) -> dict[str, float]:
         figures.settle()
         return {
-            how: sum(figures.TILES.labels(layer, how)._value.get() for layer in tiles.LAYERS)
+            how: sum(figures.KEPT.labels(layer, how)._value.get() for layer in tiles.LAYERS)
             for how in (MADE, KEPT, SHARED, PASSING)
         }
 
@@ -266,7 +268,7 @@ async def test_every_table_that_a_kept_layer_reads_is_stamped(place: Hub, owner:
     stamped = {
         name for (name,) in owner.execute("select tgrelid::regclass::text from pg_trigger where tgname = 'stamped'")
     }
-    assert stamped == set(tiles.STAMPED)
+    assert stamped == {*tiles.STAMPED, *graphql.STAMPED}
 
     def tables(plan: Any) -> set[str]:
         if isinstance(plan, list):
@@ -309,7 +311,7 @@ async def test_stamps_are_added_up_and_what_is_kept_stays_kept(
     with psycopg.connect(fresh_database.owner_url) as open_:
         open_.execute("update wards set name = name where code = '1186'")
         monkeypatch.setattr(keeping, "FOLD_SECONDS", 0.01)
-        chores = [asyncio.create_task(place.app.state.keeper.run()) for _ in range(2)]
+        chores = [asyncio.create_task(place.app.state.tiles.versions.fold()) for _ in range(2)]
         async with asyncio.timeout(10):
             while owner.execute(count).fetchone() == (many,):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -349,26 +351,27 @@ class Counting:
         return [{"name": "wards", "version": version}]
 
 
-def keeper(database: Counting, megabytes: int = 1) -> Keeper:
-    return Keeper(database, ("wards",), megabytes, 1)  # type: ignore[arg-type]
+def keeper(database: Counting, megabytes: int = 1) -> Keeper[Tile]:
+    versions = Versions(database, ("wards",))  # type: ignore[arg-type]
+    return Keeper(versions, Tile.weight, megabytes, what="tiles", worker=1)
 
 
 class Maker:
     def __init__(self, body: bytes = b"tile", fails: int = 0) -> None:
         self.body, self.fails, self.times = body, fails, 0
 
-    async def __call__(self) -> bytes:
+    async def __call__(self) -> Tile:
         self.times += 1
         await asyncio.sleep(0.01)
         if self.times <= self.fails:
             raise Unavailable
-        return self.body
+        return Tile.of(self.body)
 
 
 async def test_of_equal_requests_at_once_one_makes_the_tile_and_few_ask_whether_it_holds() -> None:
     database, maker = Counting(), Maker()
     kept = keeper(database)
-    had = await asyncio.gather(*(kept.tile("wards", ("wards",), (1,), PUBLIC, maker) for _ in range(200)))
+    had = await asyncio.gather(*(kept.kept("wards", ("wards",), (1,), PUBLIC, maker) for _ in range(200)))
     assert {tile.body for tile in had} == {b"tile"}
     assert (maker.times, database.asked) == (1, 1)
 
@@ -376,7 +379,7 @@ async def test_of_equal_requests_at_once_one_makes_the_tile_and_few_ask_whether_
 async def test_who_waits_for_one_that_fails_makes_it_themselves() -> None:
     maker = Maker(fails=2)
     kept = keeper(Counting())
-    asked = (kept.tile("wards", ("wards",), (1,), PUBLIC, maker) for _ in range(5))
+    asked = (kept.kept("wards", ("wards",), (1,), PUBLIC, maker) for _ in range(5))
     had = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(each) for each in had].count(Unavailable) == 2
     assert [each.body for each in had if isinstance(each, Tile)] == [b"tile"] * 3
@@ -387,12 +390,12 @@ async def test_every_request_is_told_how_things_stand_after_it_came() -> None:
     database = Counting()
     kept = keeper(database)
 
-    async def make() -> bytes:
-        return database.version.encode()
+    async def make() -> Tile:
+        return Tile.of(database.version.encode())
 
     async def ask(number: int) -> None:
         database.version = str(number)
-        tile = await kept.tile("wards", ("wards",), (1,), PUBLIC, make)
+        tile = await kept.kept("wards", ("wards",), (1,), PUBLIC, make)
         assert int(tile.body) >= number
 
     for number in range(100):
@@ -407,24 +410,72 @@ async def test_every_request_is_told_how_things_stand_after_it_came() -> None:
 async def test_memory_is_bounded_and_what_was_wanted_last_stays() -> None:
     kept, maker = keeper(Counting()), Maker(b"x" * 99_500)  # with room for its packed form 0.2 MB
     for number in range(5):
-        await kept.tile("wards", ("wards",), (number,), PUBLIC, maker)
-    await kept.tile("wards", ("wards",), (0,), PUBLIC, maker)
+        await kept.kept("wards", ("wards",), (number,), PUBLIC, maker)
+    await kept.kept("wards", ("wards",), (0,), PUBLIC, maker)
     assert maker.times == 5
-    await kept.tile("wards", ("wards",), (5,), PUBLIC, maker)
-    await kept.tile("wards", ("wards",), (0,), PUBLIC, maker)
+    await kept.kept("wards", ("wards",), (5,), PUBLIC, maker)
+    await kept.kept("wards", ("wards",), (0,), PUBLIC, maker)
     assert (maker.times, kept._store.bytes) == (6, 1_000_000)
-    await kept.tile("wards", ("wards",), (1,), PUBLIC, maker)
+    await kept.kept("wards", ("wards",), (1,), PUBLIC, maker)
     assert maker.times == 7
     large = Maker(b"x" * 600_000)
     for _ in range(2):
-        await kept.tile("wards", ("wards",), (9,), PUBLIC, large)
+        await kept.kept("wards", ("wards",), (9,), PUBLIC, large)
     assert (large.times, kept._store.bytes) == (2, 1_000_000)
+
+
+WARDS = "{ wards(first: 100) { nodes { code name boundary subCounty { name } } } }"
+
+
+def answers() -> dict[str, float]:
+    figures.settle()
+    return {how: figures.KEPT.labels("answer", how)._value.get() for how in (MADE, KEPT, SHARED, PASSING)}
+
+
+async def test_an_answer_about_areas_is_made_once_until_they_change(
+    place: Hub, owner: psycopg.Connection, fresh_database: County
+) -> None:
+    before = answers()
+    first = await place.post(WARDS)
+    assert (await place.post(WARDS)).content == first.content
+    assert (await place.post(WARDS, token=await place.token("seme"))).content == first.content
+    now = answers()
+    # Of two scopes each has one, and signing in reads no ward.
+    assert (now[MADE] - before[MADE], now[KEPT] - before[KEPT]) == (2, 1)
+    owner.execute("update wards set name = 'Ahero Town' where code = '1208'")
+    assert b"Ahero Town" in (await place.post(WARDS)).content
+    owner.execute("update sub_counties set name = 'Nyando East' where code = '242'")
+    assert b"Nyando East" in (await place.post(WARDS)).content
+    owner.execute("update wards set name = 'Ahero' where code = '1208'")
+    async with running(fresh_database.login_url) as other:  # another worker
+        assert b"Ahero Town" not in (await other.post(WARDS)).content
+    assert b"Ahero Town" not in (await place.post(WARDS)).content
+
+
+async def test_answers_of_other_values_and_other_tables_are_not_mixed_up(place: Hub) -> None:
+    query = """query ($code: String!, $in: [String!]) {
+      ward(code: $code) { code } wards(where: { code: { in: $in } }) { totalCount } }"""
+    for code, listed in (("1208", ["1202"]), ("1202", ["1202"]), ("1208", ["1202", "1208"]), ("1208", [])):
+        for _ in range(2):
+            said = await place.ask(query, {"code": code, "in": listed})
+            assert said == {"ward": {"code": code}, "wards": {"totalCount": len(listed)}}
+    before = answers()
+    token = await place.token("dispatcher")
+    for query in (
+        "{ wards { nodes { code names { totalCount } } } }",
+        "{ wards(where: { boundary: { near: { point: [34.9, -0.1], meters: 5000 } } }) { nodes { code } } }",
+        "{ incidents { nodes { ward { code } } } }",
+        '{ wards(asOf: "2026-11-28T00:00:00Z") { nodes { code } } }',
+        "{ wardAt(point: [34.9, -0.1]) { code } }",
+    ):
+        await place.ask(query, token=token)
+    assert answers() == before, "of what can change otherwise nothing is kept"
 
 
 async def test_without_memory_nothing_is_kept_and_nothing_asked(fresh_database: County) -> None:
     database, maker = Counting(), Maker()
     for _ in range(2):
-        await keeper(database, megabytes=0).tile("wards", ("wards",), (1,), PUBLIC, maker)
+        await keeper(database, megabytes=0).kept("wards", ("wards",), (1,), PUBLIC, maker)
     assert (maker.times, database.asked) == (2, 0)
     url = fresh_database.login_url
     settings = Settings(server=Server(tile_megabytes=0), database=Database(database_url=url))
@@ -436,7 +487,7 @@ async def test_without_memory_nothing_is_kept_and_nothing_asked(fresh_database: 
 
 
 async def test_a_tile_is_packed_once() -> None:
-    for size in (3_000, keeping.PACKED_ASIDE_FROM + 1):
+    for size in (3_000, kept_tile.PACKED_ASIDE_FROM + 1):
         tile = Tile.of(b"x" * size)
         first = await tile.gzip()
         assert await tile.gzip() is first

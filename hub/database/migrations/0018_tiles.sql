@@ -55,6 +55,8 @@ $$;
 comment on procedure stamp_table(regclass) is
   'Has every statement that writes to a table noted in stamps, whoever sends it: journalled or not.';
 
+call stamp_table('counties');
+call stamp_table('sub_counties');
 call stamp_table('wards');
 call stamp_table('incidents');
 call stamp_table('patrols');

@@ -1,20 +1,18 @@
-"""Tiles that were made before, given out again for as long as nothing that they show has changed.
+"""What was made before (tiles, answers), given out again for as long as nothing that it shows has changed.
 
-Nothing is kept for a time: with each request the database is asked whether the tables of the layer are still as they
-were (hub/docs/tiles.md says by what it knows). Whoever asks while an answer is on its way waits for the next one, so
-that each request has one that began after it, and many of them share it.
+Nothing is kept for a time: with each request the database is asked whether the tables that it was made from are still
+as they were (hub/docs/tiles.md says by what it knows). Whoever asks while an answer is on its way waits for the next
+one, so that each request has one that began after it, and many of them share it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
+from typing import Generic, TypeVar
 
 import asyncpg
 
@@ -28,9 +26,9 @@ FOLD_SECONDS = 10.0
 MOST_STAMPS = 50
 """So many may lie there before they are added up."""
 ENTRY_BYTES = 1_000
-"""What a kept tile takes beside its bytes, roughly."""
-PACKED_ASIDE_FROM = 128 * 1024
-"""Bytes from which on packing would keep the other requests waiting."""
+"""What a kept thing takes beside its bytes, roughly."""
+
+T = TypeVar("T")
 
 # What a table holds for somebody can change by a write (its stamps), by what keeps it (a trigger that was off for a
 # while, a table that was rewritten or made anew, a server that came up with other files) and by who may see what
@@ -54,41 +52,13 @@ insert into stamps (tbl, times) select tbl, sum(times) from gone group by tbl
 """
 
 
-@dataclass(slots=True)
-class Tile:
-    """The bytes of a tile, and what their ETag is made of."""
-
-    body: bytes
-    digest: str
-    packed: bytes | None = None
-
-    @classmethod
-    def of(cls, body: bytes) -> Tile:
-        return cls(body, sha256(body).hexdigest()[:32])
-
-    @property
-    def size(self) -> int:
-        """What it takes at most: packed once more, it is no larger than it was."""
-        return 2 * len(self.body) + ENTRY_BYTES
-
-    async def gzip(self) -> bytes:
-        """The same packed, which is done once."""
-        if self.packed is None:
-            large = len(self.body) >= PACKED_ASIDE_FROM
-            self.packed = await asyncio.to_thread(_packed, self.body) if large else _packed(self.body)
-        return self.packed
-
-
-def _packed(body: bytes) -> bytes:
-    packer = zlib.compressobj(4, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    return packer.compress(body) + packer.flush()
-
-
-class _Versions:
+class Versions:
     """How tables stand: equal versions are equal rows, for whoever sees alike."""
 
     def __init__(self, sessions: Sessions, tables: Sequence[str]) -> None:
+        """`sessions` are their own: whether something holds must not wait behind the making of others."""
         self._sessions = sessions
+        self.tables = frozenset(tables)
         # Without parameters, so that PostgreSQL keeps its plan: to make one takes three times as long as to ask.
         self._statement = _VERSIONS.format(tables=", ".join(f"'{table}'" for table in tables))
         self._turn = asyncio.Lock()
@@ -108,96 +78,100 @@ class _Versions:
             rows = await self._sessions.fetch(SERVICE, self._statement, [])
             return {row["name"]: row["version"] for row in rows}
 
+    async def fold(self) -> None:
+        """Keep the stamps few until cancelled, whether or not anybody asks for anything."""
+        while True:
+            await asyncio.sleep(FOLD_SECONDS)
+            with suppress(HubError, asyncpg.PostgresError):
+                await self._sessions.fetch(SERVICE, _FOLD, [MOST_STAMPS])
 
-class _Store:
-    """Tiles by key, with the version that they show: those that were wanted last, as many as there is room for."""
 
-    def __init__(self, most: int) -> None:
+class _Store(Generic[T]):
+    """Things by key, with the version that they show: those that were wanted last, as many as there is room for."""
+
+    def __init__(self, most: int, size: Callable[[T], int]) -> None:
         self._most = most
-        self._tiles: OrderedDict[Hashable, tuple[Hashable, Tile]] = OrderedDict()
+        self._size = size
+        self._held: OrderedDict[Hashable, tuple[Hashable, T]] = OrderedDict()
         self.bytes = 0
 
-    def get(self, key: Hashable, version: Hashable) -> Tile | None:
-        held = self._tiles.get(key)
+    def get(self, key: Hashable, version: Hashable) -> T | None:
+        held = self._held.get(key)
         if held is None or held[0] != version:
             return None
-        self._tiles.move_to_end(key)
+        self._held.move_to_end(key)
         return held[1]
 
-    def put(self, key: Hashable, version: Hashable, tile: Tile) -> None:
-        former = self._tiles.pop(key, None)
+    def put(self, key: Hashable, version: Hashable, thing: T) -> None:
+        former = self._held.pop(key, None)
         if former is not None:
-            self.bytes -= former[1].size
-        if tile.size > self._most:
+            self.bytes -= self._size(former[1])
+        size = self._size(thing)
+        if size > self._most:
             return
-        self._tiles[key] = version, tile
-        self.bytes += tile.size
+        self._held[key] = version, thing
+        self.bytes += size
         while self.bytes > self._most:
-            _, (_, oldest) = self._tiles.popitem(last=False)
-            self.bytes -= oldest.size
+            _, (_, oldest) = self._held.popitem(last=False)
+            self.bytes -= self._size(oldest)
 
 
-class Keeper:
-    """A worker's kept tiles."""
+class Keeper(Generic[T]):
+    """What a worker keeps of one kind."""
 
-    def __init__(self, sessions: Sessions, tables: Sequence[str], megabytes: int, worker: int) -> None:
-        """`sessions` are its own: whether a tile holds must not wait behind the making of others."""
-        self._sessions = sessions
-        self._versions = _Versions(sessions, tables)
+    def __init__(self, versions: Versions, size: Callable[[T], int], megabytes: int, *, what: str, worker: int) -> None:
+        """`size` is how many bytes a thing takes, with all that hangs on it; `what` is how the kind is counted."""
+        self.versions = versions
         self._keeps = megabytes > 0
-        self._store = _Store(megabytes * 1_000_000)
-        self._making: dict[Hashable, asyncio.Future[Tile]] = {}
-        self._worker = str(worker)
+        self._store = _Store(megabytes * 1_000_000, size)
+        self._making: dict[Hashable, asyncio.Future[T]] = {}
+        self._labels = what, str(worker)
 
-    async def tile(
+    async def kept(
         self,
-        layer: str,
-        tables: tuple[str, ...],
-        parameters: Sequence[object],
+        name: str,
+        tables: Sequence[str],
+        parameters: Sequence[Hashable],
         caller: Caller,
-        make: Callable[[], Awaitable[bytes]],
-    ) -> Tile:
+        make: Callable[[], Awaitable[T]],
+    ) -> T:
         """What `make` makes for the caller now, or has made for somebody who sees the same. `parameters` are all that
-        it depends on beside the rows of `tables` and who asks; without tables nothing is kept."""
+        it depends on beside the rows of `tables` and who asks; without tables, or with one of which no version is
+        known, nothing is kept. `name` is how it is counted."""
         version = await self._version(tables) if self._keeps and tables else None
         if version is None:
-            figures.count(figures.TILES, layer, "passing")
-            return Tile.of(await make())
-        key = layer, *parameters, sight(tables, caller)
+            figures.count(figures.KEPT, name, "passing")
+            return await make()
+        key = name, *parameters, sight(tuple(tables), caller)
         held = self._store.get(key, version)
         if held is not None:
-            figures.count(figures.TILES, layer, "kept")
+            figures.count(figures.KEPT, name, "kept")
             return held
         work = key, version
         while (others := self._making.get(work)) is not None:
             await asyncio.wait([others])
             if not others.cancelled():
-                figures.count(figures.TILES, layer, "shared")
+                figures.count(figures.KEPT, name, "shared")
                 return others.result()
         mine = self._making[work] = asyncio.get_running_loop().create_future()
         try:
-            made = Tile.of(await make())
+            made = await make()
             mine.set_result(made)
         finally:
             # Who waits for one that failed makes their own: it may have failed for its maker alone.
             mine.cancel()
             del self._making[work]
-        figures.count(figures.TILES, layer, "made")
+        figures.count(figures.KEPT, name, "made")
         self._store.put(key, version, made)
-        figures.TILE_BYTES.labels(self._worker).set(self._store.bytes)
+        figures.KEPT_BYTES.labels(*self._labels).set(self._store.bytes)
         return made
 
-    async def _version(self, tables: tuple[str, ...]) -> Hashable | None:
-        stand = await self._versions.now()
+    async def _version(self, tables: Sequence[str]) -> Hashable | None:
+        if not self.versions.tables.issuperset(tables):
+            return None
+        stand = await self.versions.now()
         found = tuple(stand.get(table) for table in tables)
         return None if None in found else found
-
-    async def run(self) -> None:
-        """Keep the stamps few until cancelled, whether or not anybody asks for tiles."""
-        while True:
-            await asyncio.sleep(FOLD_SECONDS)
-            with suppress(HubError, asyncpg.PostgresError):
-                await self._sessions.fetch(SERVICE, _FOLD, [MOST_STAMPS])
 
 
 _NOUN = {table: name for name, noun in ACCESS.nouns.items() for table in noun.tables}
