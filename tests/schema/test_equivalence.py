@@ -109,7 +109,9 @@ def places(seasoned: Place) -> list[tuple[float, float]]:
 
 def _places(url: str) -> list[tuple[float, float]]:
     with psycopg.connect(url) as connection:
-        incidents = connection.execute("select distinct st_x(location), st_y(location) from incidents").fetchall()
+        incidents = connection.execute(
+            "select distinct st_x(location), st_y(location) from incident_versions"
+        ).fetchall()
         found = connection.execute(
             "select st_x(label_point), st_y(label_point) from wards where code in ('1186', '1197', '1210') union all "
             "select st_x(p), st_y(p) from wards, st_pointn(st_exteriorring(st_geometryn(boundary, 1)), 3) p "
