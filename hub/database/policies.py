@@ -59,8 +59,8 @@ end
 $$;"""
 
 
-# No row lies nowhere. Without any policy PostgreSQL 15 has a plain `false` beside a question's own conditions, and looks
-# at each row that fulfils them to give none. This one it looks up first, and reads no page.
+# No row lies nowhere. Without any policy PostgreSQL 15 has a plain `false` beside a question's own conditions, and
+# looks at each row that fulfils them to give none. This one it looks up first, and reads no page.
 _NOTHING = "ctid = (select null::tid)"
 
 
