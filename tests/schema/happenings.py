@@ -65,7 +65,7 @@ def happen(connection: psycopg.Connection[Any], some: random.Random) -> None:
             )
         if some.random() < 0.5:
             add("incident_reporters", incident_id=incident, name=some.choice(("Otieno", "Atieno")))
-    departments = [None, *(add("departments", name=name) for name in ("Health", "Enforcement"))]
+    departments = [None, *(add("departments", name=name) for name in ("Roads", "Works"))]
     for number in range(14):
         vehicle = add(
             "vehicles",
