@@ -24,12 +24,12 @@ from bench import exports, fleet, maps, reads, report
 from bench.county import LARGE, NAME, ORDINARY, SMALL, Scale, fill
 from bench.load import Broken
 from bench.peers import installing, serving
-from bench.questions import QUESTIONS
+from bench.questions import ANEW, KEPT, QUESTIONS
 from bench.report import Figure
 from tests.faults.ground import Ground
 
 READS = tuple(question.name for question in QUESTIONS)
-TILES = tuple(f"tiles_z{zoom}" for zoom in maps.ZOOMS)
+TILES = tuple(f"tiles_{kind}z{zoom}" for kind in ("", "miss_") for zoom in maps.ZOOMS)
 PARTS = (
     *READS,
     *TILES,
@@ -42,8 +42,7 @@ PARTS = (
 )
 SCALES = {"ordinary": ORDINARY, "large": LARGE, "small": SMALL}
 EXPORTED, MAPS, FIXES_A_SECOND, FANOUT_SECONDS = 50_000, 1_000, 500, 20
-PLANS = "force_custom_plan"
-"""Of the peers' database connections: from its sixth run on a prepared box query would read every row of the box."""
+SECONDS_OF_MISSES = 2
 RAISED = {"HUB_FIXES_AT_ONCE": "1000000", "HUB_FIXES_PER_SECOND": "10000", "HUB_STATEMENT_SECONDS": "60"}
 
 
@@ -103,41 +102,55 @@ class Bench:
         database = ground.county.owner_url
         bodies = work / "bodies"
         bodies.write_bytes(b"\n".join(body for question in QUESTIONS for body in question.bodies("hub")) + b"\n")
-        starts: dict[str, tuple[set[str], Callable[[], serving.Peer]]] = {
-            "raw": (set(READS), lambda: serving.raw(work, ground.county.login_url, token, bodies)),
-            "postgraphile": (
-                {*READS, "osmand_single"},
-                lambda: serving.postgraphile(work, database, PLANS),
-            ),
-            "strawberry": (set(READS), lambda: serving.strawberry(work, database, PLANS)),
-            "tipg": (set(TILES), lambda: serving.tipg(work, database)),
-        }
-        for name, (needed_for, start) in starts.items():
+        starts: list[tuple[str, set[str], Callable[[], serving.Peer]]] = [
+            ("raw", set(READS), lambda: serving.raw(work, ground.county.login_url, token, bodies)),
+            ("tipg", set(TILES), lambda: serving.tipg(work, database)),
+        ]
+        for plans in (ANEW, KEPT):
+            asked = {question.name for question in QUESTIONS if question.plans == plans}
+            created = {"osmand_single"} if plans == KEPT else set()
+            starts += [
+                (f"postgraphile {plans}", asked | created, partial(serving.postgraphile, work, database, plans)),
+                (f"strawberry {plans}", asked, partial(serving.strawberry, work, database, plans)),
+            ]
+        for name, needed_for, start in starts:
             if not needed_for & self.wanted:
                 continue
             try:
                 self.urls[name] = held.enter_context(start()).url
             except installing.Missing as error:
-                self.lack(name, str(error))
+                self.lack(name.split()[0], str(error))
+
+    def _readers(self, plans: str) -> dict[str, str]:
+        """Who answers a question that is best planned in this way."""
+        found = {"hub": self.urls["hub"]}
+        for name in ("raw", "postgraphile", "strawberry"):
+            url = self.urls.get(f"{name} {plans}") or self.urls.get(name)
+            if url:
+                found[name] = url
+        return found
 
     def _parts(
         self, work: Path, ground: Ground, owner: psycopg.Connection, token: str
     ) -> Iterator[tuple[str, Callable[[Lack], Figure]]]:
         """What is wanted, in the order in which it disturbs the rest least: what writes comes last."""
         hub, tipg = self.urls["hub"], self.urls.get("tipg", "")
-        readers = {name: url for name, url in self.urls.items() if name != "tipg"}
         shared = (owner, work, self.rounds, self.seconds)
         database = ground.county.owner_url
         made: dict[str, Callable[[Lack], Figure]] = {}
         for question in QUESTIONS:
-            made[question.name] = partial(reads.measured, question, readers, token, *shared)
+            made[question.name] = partial(reads.measured, question, self._readers(question.plans), token, *shared)
         for zoom in maps.ZOOMS:
             made[f"tiles_z{zoom}"] = partial(maps.measured, zoom, hub, token, tipg, *shared)
+        for zoom in maps.ZOOMS:
+            made[f"tiles_miss_z{zoom}"] = partial(
+                maps.missed, zoom, ground.county.login_url, token, tipg, owner, work, self.rounds, SECONDS_OF_MISSES
+            )
         made["export_50k_ms"] = lambda _: exports.frames(hub, token, owner, database, EXPORTED)
         made["export_memory_mb"] = lambda _: exports.memory(hub, token, ground.pids(), owner)
         made["ingest_5000"] = lambda _: asyncio.run(fleet.batches(hub, database, 5_000))
         made["ingest_500"] = lambda _: asyncio.run(fleet.batches(hub, database, 500))
-        made["osmand_single"] = partial(fleet.singles, hub, self.urls.get("postgraphile", ""), *shared)
+        made["osmand_single"] = partial(fleet.singles, hub, self.urls.get(f"postgraphile {KEPT}", ""), *shared)
         made["fanout_p99_ms"] = lambda _: fleet.maps(hub, token, MAPS, FIXES_A_SECOND, FANOUT_SECONDS)
         return ((part, measure) for part, measure in made.items() if part in self.wanted)
 
@@ -154,12 +167,13 @@ class Bench:
         told = {"Python": sys.version.split()[0], "wrk": report.version_of(["wrk", "--version"])}
         told |= self.database
         told |= {name: version(name) for name in ("uvicorn", "asyncpg", "geopandas")}
-        if "postgraphile" in self.urls:
+        started = {name.split()[0] for name in self.urls}
+        if "postgraphile" in started:
             told["PostGraphile"] = report.locked("postgraphile")
             told["Node"] = report.version_of([str(installing.node_program()), "--version"])
-        if "strawberry" in self.urls:
+        if "strawberry" in started:
             told["Strawberry"] = version("strawberry-graphql")
-        if "tipg" in self.urls:
+        if "tipg" in started:
             told["tipg"] = report.pinned("tipg")
         return {name: said for name, said in told.items() if said}
 

@@ -1,4 +1,5 @@
-"""Vector tiles of the same map from the hub and from tipg, zoom by zoom.
+"""Vector tiles of the same map from the hub and from tipg, zoom by zoom: once everything is warm, which is what the hub
+keeps as long as nothing changes, and apart from that the making of each anew. tipg keeps none.
 
 tipg puts 10,000 features into a tile, whichever come first, and leaves the others out without a word; it is left so,
 because it would be slower still with all of them.
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from bench import load
+from bench.peers import installing, serving
 from bench.report import Figure
 from tests.tiles import Feature, read
 
@@ -59,7 +61,7 @@ def measured(
     seconds: int,
     lack: Callable[[str, str], None],
 ) -> Figure:
-    """One zoom: tiles a second once everything is warm, and how long each took the first time. Raises Broken."""
+    """One zoom: tiles a second once everything is warm, and what they show. Raises Broken."""
     tiles = tiles_of(owner, zoom)
     ours, first = _first(hub, token, [hub_path(tile) for tile in tiles])
     targets = {"hub": load.Target(hub, load.get(map(hub_path, tiles)), token)}
@@ -70,17 +72,38 @@ def measured(
         targets["tipg"] = load.Target(tipg, load.get(map(tipg_path, tiles)))
     heard = load.in_turns(targets, owner, work, rounds=rounds, seconds=seconds, lack=lack)
     note += ". KB a tile: " + ", ".join(f"{name} {one.bytes_each / 1000:.0f}" for name, one in heard.items())
-    rates = {name: one.rate for name, one in heard.items()}
-    return Figure(
-        f"tiles_z{zoom}",
-        f"open incidents, zoom {zoom}",
-        "tiles/s",
-        "higher",
-        rates.pop("hub"),
-        rates,
-        {name: (one.at("p50"), one.at("p95"), one.at("p99")) for name, one in heard.items()},
-        note,
-    )
+    return _figure(f"tiles_z{zoom}", f"open incidents, zoom {zoom}, kept", heard, note)
+
+
+def missed(
+    zoom: int,
+    login_url: str,
+    token: str,
+    tipg: str,
+    owner: psycopg.Connection,
+    work: Path,
+    rounds: int,
+    seconds: int,
+    lack: Callable[[str, str], None],
+) -> Figure:
+    """The same from a hub that makes each tile anew, as after a change. Raises Broken."""
+    tiles = tiles_of(owner, zoom)
+    try:
+        with serving.forgetful(login_url, work) as anew:
+            _first(anew.url, token, [hub_path(tile) for tile in tiles])  # it listens before its workers are there
+            targets = {"hub": load.Target(anew.url, load.get(map(hub_path, tiles)), token)}
+            if tipg:
+                targets["tipg"] = load.Target(tipg, load.get(map(tipg_path, tiles)))
+            heard = load.in_turns(targets, owner, work, rounds=rounds, seconds=seconds, lack=lack)
+    except installing.Missing as error:
+        raise load.Broken(str(error)) from error
+    return _figure(f"tiles_miss_z{zoom}", f"open incidents, zoom {zoom}, each made anew", heard)
+
+
+def _figure(name: str, says: str, heard: dict[str, load.Heard], note: str = "") -> Figure:
+    rates = {target: one.rate for target, one in heard.items()}
+    tails = {target: (one.at("p50"), one.at("p95"), one.at("p99")) for target, one in heard.items()}
+    return Figure(name, says, "tiles/s", "higher", rates.pop("hub"), rates, tails, note)
 
 
 def _first(url: str, token: str, paths: list[str]) -> tuple[list[bytes], float]:

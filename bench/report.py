@@ -70,7 +70,7 @@ WANTED = (
     Wanted("ingest_5000", "copy", 0.5, says="batches of 5,000 against bare COPY"),
     Wanted("ingest_500", "copy", 0.33, says="batches of 500 against bare COPY"),
     Wanted("osmand_single", "postgraphile", 1, 1.5, says="single fixes against PostGraphile's create"),
-    Wanted("tiles_z[0-9]+", "tipg", 2, 4, says="tiles of the same map against tipg"),
+    Wanted("tiles_z[0-9]+", "tipg", 2, 4, says="tiles of the same map, kept, against tipg"),
     Wanted("export_50k_ms", "read_postgis", 1.67, says="50,000 incidents into a GeoDataFrame against read_postgis"),
 )
 MOST_TAIL = 1.5

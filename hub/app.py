@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -21,6 +22,7 @@ from hub import events, graphql, health, pages, sign_in, websocket
 from hub.database.session import Sessions
 from hub.demonstration import door as demonstration
 from hub.following import Moves, Stream
+from hub.front import Straight
 from hub.identity.sign_ins import Identity
 from hub.identity.stays import Stays
 from hub.intake import door as intake
@@ -29,6 +31,7 @@ from hub.intake.weeks import Weeks
 from hub.journal import Sealer
 from hub.live import Live
 from hub.outlets import exports, tiles
+from hub.outlets.keeping import Keeper
 from hub.photos import door as photos
 from hub.settings import Settings
 from hub.watch import door as watching
@@ -52,6 +55,9 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
     # Whoever takes an export slowly holds a connection: never one that others wait for.
     exporting = Sessions(url, settings.database, size=2, name="exports")
     looking = Sessions(url, settings.database, size=1, name="figures")
+    # Asked with each tile: never behind the making of one.
+    stamps = Sessions(url, settings.database, size=1, name="stamps")
+    keeper = Keeper(stamps, tiles.STAMPED, settings.server.tile_megabytes, worker)
     taking = Taking(reserved, settings.intake)
     live = Live(sessions, stream, moves, turns=settings.database.pool_size // 2)
     pools = {each.name: each for each in (sessions, reserved, exporting)}
@@ -64,6 +70,7 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
         await reserved.open()
         await exporting.open()
         await looking.open()
+        await stamps.open()
         traces.start()
         chores = [
             asyncio.create_task(Sealer(url).run()),
@@ -71,6 +78,7 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
             asyncio.create_task(moves.run()),
             asyncio.create_task(taking.run()),
             asyncio.create_task(rounds.run()),
+            asyncio.create_task(keeper.run()),
         ]
         if settings.database.owner_url is not None:
             chores.append(asyncio.create_task(Weeks(settings.database.owner_url, settings.intake.position_days).run()))
@@ -86,19 +94,24 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
                 await chore
         figures.settle()
         await asyncio.to_thread(traces.stop)
+        await stamps.close()
         await looking.close()
         await exporting.close()
         await reserved.close()
         await sessions.close()
 
+    found = routes(settings)
+    operations = next(route for route in found if isinstance(route, Route) and route.path == "/graphql")
+    packed = partial(GZipMiddleware, minimum_size=tiles.PACKED_FROM, compresslevel=4)
     app = Starlette(
-        routes=routes(settings),
+        routes=found,
         lifespan=lifespan,
         middleware=[
             Middleware(Counted),
             Middleware(pages.SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(settings.server.allowed_hosts), www_redirect=False),
-            Middleware(GZipMiddleware, minimum_size=tiles.PACKED_FROM, compresslevel=4),
+            Middleware(Straight, route=operations, packed=packed),
+            Middleware(packed),
         ],
         exception_handlers={HTTPException: _plain},
     )
@@ -109,6 +122,8 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
     app.state.stays = Stays(app.state.identity)
     app.state.live = live
     app.state.taking = taking
+    app.state.keeper = keeper
+    app.state.stamps = stamps
     app.state.photos = photos.Desk(settings.photos)
     app.state.readiness = health.Readiness(sessions, url)
     app.state.rounds = rounds

@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncpg
 from graphql import GraphQLError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
@@ -88,9 +88,9 @@ class Context:
             raise Forbidden("You are looking at what others see: be yourself again to change something.")
         return self.sessions.change(self.caller)
 
-    async def fetch_json(self, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
+    async def fetch_json(self, sql: str, parameters: Sequence[Any], *, one_plan: bool = False) -> Sequence[bytes]:
         with self.step("database"):
-            return await self.sessions.fetch_json(self.caller, sql, parameters)
+            return await self.sessions.fetch_json(self.caller, sql, parameters, one_plan=one_plan)
 
     async def sign_in(self, name: str, password: str) -> Signed:
         assert self.visit is not None, "only a request can sign in"
@@ -148,17 +148,17 @@ async def answer(request: Request) -> Response:
     context = Context(settings.limits, visit.caller, request.app.state.sessions, visit, request_id(request.headers))
     data, errors = await execute(asked, context)
     status = STATUS[errors[0]["extensions"]["code"]] if data is None and errors else 200
-    response = Response(encode(data, errors), status, media_type="application/json")
-    response.headers["cache-control"] = "no-store"
-    for each in visit.cookies:
-        response.headers.append("set-cookie", each)
+    body, headers = encode(data, errors), {"cache-control": "no-store"}
     if status in (429, 503):
-        response.headers["retry-after"] = str(errors[0]["extensions"].get("retryAfter", RETRY_SECONDS))
+        headers["retry-after"] = str(errors[0]["extensions"].get("retryAfter", RETRY_SECONDS))
     total = perf_counter() - begun
     figures.took(figures.STEP_SECONDS, "total", total)
     if settings.server.shows_statements:
         context.steps["total"] = total * 1000
-        response.headers["server-timing"] = ", ".join(f"{step};dur={ms:.2f}" for step, ms in context.steps.items())
+        headers["server-timing"] = ", ".join(f"{step};dur={ms:.2f}" for step, ms in context.steps.items())
+    response = Response(body, status, headers, "application/json")
+    for each in visit.cookies:
+        response.headers.append("set-cookie", each)
     return response
 
 
@@ -185,6 +185,14 @@ async def execute(asked: Asked, context: Context) -> tuple[Any, list[dict[str, A
 
 
 async def _executed(asked: Asked, context: Context) -> tuple[Any, list[dict[str, Any]]]:
+    try:
+        short = await schema.read(asked.query, asked.variables, asked.operation_name, context)
+        if short is not None:
+            return short, []
+    except HubError as error:
+        return None, [as_answer(error)]
+    except Exception as error:  # noqa: BLE001 - as graphql-core does: the caller learns its number, the log the rest
+        return None, [as_answer(GraphQLError("", original_error=error))]
     try:
         result = await schema.execute(
             asked.query,
@@ -289,14 +297,15 @@ async def read_body(request: Request, limits: Limits) -> Asked:
     too_large = f"The body is over {limits.max_body_bytes:,} bytes (HUB_MAX_BODY_BYTES)."
     if declared.isdigit() and int(declared) > limits.max_body_bytes:
         raise Refused(413, too_large)
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limits.max_body_bytes:
-                raise Refused(413, too_large)
-    except ClientDisconnect as error:
-        raise Refused(400, "The request ended before its body did.") from error
+    body, more = b"", True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Refused(400, "The request ended before its body did.")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limits.max_body_bytes:
+            raise Refused(413, too_large)
     try:
         parsed = read_json(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -337,11 +346,14 @@ def _kept(parsed: dict[str, Any], limits: Limits) -> str:
 
 def read_json(text: str) -> Any:
     """JSON as the specification has it: NaN and Infinity are none. Raises ValueError, or RecursionError for a bomb."""
-    return json.loads(text, parse_constant=_no_constant)
+    return _JSON.decode(text)
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def as_answer(error: HubError | GraphQLError) -> dict[str, Any]:

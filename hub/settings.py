@@ -81,6 +81,12 @@ class Server(_Concern):
         description="Whether answers carry Server-Timing and `/graphql/sql` shows statements. Unset: only on loopback.",
     )
 
+    tile_megabytes: int = Field(
+        default=64,
+        ge=0,
+        le=4096,
+        description="Memory in which each worker keeps map tiles that it made, in MB; 0 keeps none.",
+    )
     metrics_token: str | None = Field(
         default=None,
         min_length=16,

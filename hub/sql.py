@@ -61,7 +61,7 @@ def readable(sql: str) -> str:
             end_line()
             line = word
         else:
-            line += word if word.startswith("'") else word.lower()
+            line += word if word.startswith(("'", '"')) else word.lower()
     end_line()
     return "\n".join(lines)
 

@@ -51,9 +51,9 @@ GRACE_SECONDS = 15.0
 HASTE_SECONDS = 3.0
 """The same after a second signal."""
 
-CONNECTIONS_BESIDE_POOL = 9
+CONNECTIONS_BESIDE_POOL = 10
 """What a worker takes of the database beside its pool: sealing, two that listen, two for what trackers send, two for
-exports, the check of migrations, one that looks how things stand."""
+exports, the check of migrations, one that looks how things stand, one that asks whether kept tiles still hold."""
 
 
 def connections_of(settings: Settings) -> int:

@@ -269,8 +269,11 @@ ACCESS = Access(
             ("units", "beats", "checkpoints", "patrols", "patrol_members"),
             views=("patrol_coverages", "patrol_checkpoints"),
         ),
+        # How often tables were written to: the hub adds up, and takes away what it added up.
+        "stamps": Noun(("stamps",), passing=True),
         # Read and written by the functions that own them alone.
         "inner": Noun(("write_keys", "reference_numbers", "incident_tallies", "position_streams", "position_batches")),
+        "squares": Noun(("ward_cells",)),
     },
     roles={
         "public": Role(
@@ -470,6 +473,7 @@ ACCESS = Access(
                 "failures": KEEP,
                 "sealing": SEE,
                 "demonstration": KEEP,
+                "stamps": KEEP,
             },
             hears={EVERYTHING: Reach.COUNTY},
         ),

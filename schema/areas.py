@@ -169,6 +169,13 @@ wards = Table(
     *_projected(Column("sub_county_id", Uuid, ForeignKey("sub_counties.id", ondelete="restrict"), nullable=False)),
 )
 
+ward_cells = Table(
+    "ward_cells",
+    metadata,
+    Column("cell", Integer, primary_key=True, autoincrement=False),
+    Column("ward_id", Uuid),
+)
+
 
 @strawberry.enum(description="What kind of name a unit carries.")
 class AreaNameKind(Enum):
@@ -334,7 +341,7 @@ _UNIT: tuple[Column[Any], ...] = (
 """What the function areas_on() gives (migration 0001)."""
 
 
-@entity(counties, order=("code",), history=_units(counties, "county"))
+@entity(counties, order=("code",), history=_units(counties, "county"), few=True)
 class County(Node):
     """The county, today."""
 
@@ -358,7 +365,7 @@ class County(Node):
     )
 
 
-@entity(sub_counties, order=("code",), history=_units(sub_counties, "sub_county"))
+@entity(sub_counties, order=("code",), history=_units(sub_counties, "sub_county"), few=True)
 class SubCounty(Node):
     """A sub-county, today; its bounds are those of a constituency."""
 
@@ -388,7 +395,7 @@ class SubCounty(Node):
     figures: Connection[AreaFigure] = many("Its figures, with source.", lambda unit, fact: fact.area_id == unit.id)
 
 
-@entity(wards, order=("code",), history=_units(wards, "ward"))
+@entity(wards, order=("code",), history=_units(wards, "ward"), few=True)
 class Ward(Node):
     """A county assembly ward, today."""
 

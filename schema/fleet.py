@@ -239,7 +239,7 @@ def _drivers_then(moment: Moment) -> Any:
 # -- entities ----------------------------------------------------------------------------------------------------------
 
 
-@entity(departments, order=("name",), lasting=True)
+@entity(departments, order=("name",), lasting=True, few=True)
 class Department(Node):
     """A department of the county that vehicles belong to."""
 

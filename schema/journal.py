@@ -8,7 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, Table, Text, Uuid, func, text, true
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Identity,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+    true,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, OID
 from sqlalchemy.schema import UniqueConstraint
 from sqlalchemy.types import UserDefinedType
@@ -126,6 +140,14 @@ sealer_state = Table(
     Column("timeline", Text),
     Column("database", OID),
     Column("started_at", _moment),
+)
+
+stamps = Table(
+    "stamps",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tbl", Text, nullable=False),
+    Column("times", BigInteger, nullable=False, server_default=text("1")),
 )
 
 

@@ -250,10 +250,12 @@ async def running(login_url: str, settings: Settings | None = None) -> AsyncIter
     await made.app.state.sessions.open()
     await made.app.state.exporting.open()
     await made.app.state.looking.open()
+    await made.app.state.stamps.open()
     try:
         yield made
     finally:
         await made.http.aclose()
+        await made.app.state.stamps.close()
         await made.app.state.looking.close()
         await made.app.state.exporting.close()
         await made.app.state.sessions.close()

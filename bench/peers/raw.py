@@ -17,6 +17,7 @@ from hub.identity import Caller
 from hub.identity.sign_ins import Identity
 from hub.settings import Database, Limits, SignIn
 from schema.api import schema
+from schema.compiler.render import Statement
 
 
 class Bare:
@@ -25,7 +26,7 @@ class Bare:
     def __init__(self) -> None:
         self._sessions: Sessions | None = None
         self._caller: Caller | None = None
-        self._known: dict[bytes, tuple[str, list[Any], tuple[bytes, ...]]] = {}
+        self._known: dict[bytes, tuple[Statement, list[Any], tuple[bytes, ...]]] = {}
 
     async def open(self) -> None:
         database = Database(database_url=os.environ["BENCH_DATABASE_URL"])
@@ -37,7 +38,7 @@ class Bare:
         for line in Path(os.environ["BENCH_BODIES"]).read_bytes().splitlines():
             asked = json.loads(line)
             statement, parameters = schema.compiled(asked["query"], asked.get("variables"), None, Limits())
-            self._known[line] = (statement.sql, parameters, tuple(f'"{key}":'.encode() for key in statement.keys))
+            self._known[line] = (statement, parameters, tuple(f'"{key}":'.encode() for key in statement.keys))
         gc.collect()
         gc.freeze()
 
@@ -47,10 +48,10 @@ class Bare:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        sql, parameters, keys = self._known[body]
+        statement, parameters, keys = self._known[body]
         assert self._sessions is not None
         assert self._caller is not None
-        found = await self._sessions.fetch_json(self._caller, sql, parameters)
+        found = await self._sessions.fetch_json(self._caller, statement.sql, parameters, one_plan=statement.one_plan)
         members = b",".join(key + value for key, value in zip(keys, found, strict=True))
         return b'{"data":{' + members + b"}}"
 

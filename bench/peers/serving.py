@@ -95,6 +95,18 @@ def raw(work: Path, login_url: str, token: str, bodies: Path) -> Peer:
     )
 
 
+def forgetful(login_url: str, work: Path) -> Peer:
+    """A second hub over the same rows, which keeps no tile: each of its answers is a miss of the first one's."""
+    return Peer(
+        [sys.executable, "-c", "from hub.cli import main; main()", "serve", "--workers", str(PROCESSES)],
+        work / "forgetful.log",
+        HUB_DATABASE_URL=login_url,
+        HUB_PORT="{port}",
+        HUB_POOL_SIZE=str(CONNECTIONS),
+        HUB_TILE_MEGABYTES="0",
+    )
+
+
 def postgraphile(work: Path, url: str, plans: str) -> Peer:
     """PostGraphile 5; see `postgraphile.mjs`."""
     place = installing.node()

@@ -35,6 +35,8 @@ select set_config('role', $1, false), set_config('hub.person', $2, false), set_c
        set_config('default_transaction_read_only', $6, false)
 """
 
+_PLAN = "select set_config('plan_cache_mode', $1, false)"
+
 SLOWEST_READER = "10min"
 """How long whoever takes a stream may need for one list of rows."""
 
@@ -54,14 +56,15 @@ _LOST = (
 class _Connection(asyncpg.Connection):
     """A connection that knows for whom it was set last."""
 
-    __slots__ = ("caller",)
+    __slots__ = ("caller", "one_plan")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.caller: Caller | None = None
+        self.one_plan = False
 
     async def become(self, caller: Caller, statement_seconds: float) -> None:
-        if self.caller == caller:
+        if self.caller is caller or self.caller == caller:
             return
         self.caller = None  # until the round trip below has come back
         await self.fetchrow(
@@ -75,6 +78,12 @@ class _Connection(asyncpg.Connection):
             "on" if caller.seen_by else "off",
         )
         self.caller = caller
+
+    async def plan(self, *, once: bool) -> None:
+        """Have statements planned once for all of their values, or for each anew."""
+        if self.one_plan is not once:
+            await self.fetchrow(_PLAN, "force_generic_plan" if once else "force_custom_plan")
+            self.one_plan = once
 
     def forget(self) -> None:
         self.caller = None
@@ -130,21 +139,17 @@ class _Turns:
         self._used: dict[str, int] = {}
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
-    @asynccontextmanager
-    async def of(self, caller: Caller) -> AsyncIterator[None]:
-        """Within it the caller uses one more. Raises RateLimited where none becomes free in time."""
+    async def take(self, caller: Caller) -> str | None:
+        """From now on the caller uses one more, until what comes back is given to `give`. Raises RateLimited where
+        none becomes free in time."""
         if caller.scope in (None, Scope.SERVICE):
-            yield
-            return
+            return None
         key = caller.person or caller.seen_by or caller.scope.value
         if self._used.get(key, 0) >= self._most:
             await self._turn(key)
         else:
             self._used[key] = self._used.get(key, 0) + 1
-        try:
-            yield
-        finally:
-            self._give(key)
+        return key
 
     async def _turn(self, key: str) -> None:
         """Wait until somebody with the same key hands on their turn."""
@@ -155,7 +160,7 @@ class _Turns:
                 await mine
         except BaseException as error:
             if mine.done() and not mine.cancelled():  # it came just then: it is for the next one
-                self._give(key)
+                self.give(key)
             elif key in self._waiting:
                 with suppress(ValueError):  # it was passed over already
                     self._waiting[key].remove(mine)
@@ -166,7 +171,10 @@ class _Turns:
                 ) from error
             raise
 
-    def _give(self, key: str) -> None:
+    def give(self, key: str | None) -> None:
+        """The caller uses one less."""
+        if key is None:
+            return
         waiting = self._waiting.get(key)
         while waiting:
             first = waiting.popleft()
@@ -179,6 +187,78 @@ class _Turns:
             del self._used[key]
 
 
+class _Held:
+    """A connection while it is somebody's. A class, not a generator: every request goes through it."""
+
+    __slots__ = ("_caller", "_connection", "_key", "_one_plan", "_pool", "_sessions")
+
+    def __init__(self, sessions: Sessions, caller: Caller, one_plan: bool) -> None:
+        self._sessions = sessions
+        self._caller = caller
+        self._one_plan = one_plan
+
+    async def __aenter__(self) -> asyncpg.Connection:
+        pool = self._sessions.pool
+        if pool is None:
+            raise Unavailable
+        self._pool = pool
+        self._key = await self._sessions.turns.take(self._caller)
+        try:
+            self._connection: Any = await self._acquired(pool)
+            try:
+                await self._connection.become(self._caller, self._sessions.seconds(self._caller))
+                await self._connection.plan(once=self._one_plan)
+            except BaseException as error:
+                await self._leave(error)
+                raise
+        except BaseException:
+            self._sessions.turns.give(self._key)
+            raise
+        return self._connection
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        try:
+            await self._leave(error)
+        finally:
+            self._sessions.turns.give(self._key)
+
+    async def _acquired(self, pool: asyncpg.Pool) -> asyncpg.Connection:
+        begun = perf_counter()
+        try:
+            return await pool.acquire(timeout=self._sessions.wait_seconds)
+        except TimeoutError as error:
+            figures.count(figures.POOL_TIMEOUTS, self._sessions.name)
+            raise Unavailable("All of the hub's connections are in use: try again in a moment.") from error
+        except (*_LOST, asyncpg.PostgresError) as error:
+            raise Unavailable("The database does not answer: try again in a moment.") from error
+        finally:
+            figures.took(figures.POOL_WAIT_SECONDS, self._sessions.name, perf_counter() - begun)
+
+    async def _leave(self, error: BaseException | None) -> None:
+        """Give the connection back, or end it; raises what the error is for the caller, where that is another."""
+        connection = self._connection
+        match error:
+            # Our own refusal, between two statements, is none of the connection: its transaction was rolled back on the
+            # way here. Were each one to cost a connection, whoever sends nothing but bad writes would keep the database
+            # busy connecting.
+            case None | HubError():
+                await self._pool.release(connection)
+            case asyncpg.QueryCanceledError():
+                _forget(connection)
+                await self._pool.release(connection)
+                seconds = self._sessions.seconds(self._caller)
+                raise Unavailable(f"The answer took over {seconds:g} seconds: ask for less, or try again.") from error
+            case _ if isinstance(error, _LOST):
+                await self._sessions.end(connection)
+                raise Unavailable("The database went away: try again in a moment.") from error
+            case asyncpg.PostgresError():
+                _forget(connection)
+                await self._pool.release(connection)
+            case _:
+                # Cancelled, or broken in a way that nobody foresaw: never to be used again.
+                await self._sessions.end(connection)
+
+
 class Sessions:
     """The hub's connections to its database."""
 
@@ -189,13 +269,14 @@ class Sessions:
         self._url = url
         self._settings = settings
         self._size = size or settings.pool_size
-        self._pool: asyncpg.Pool | None = None
-        self._turns = _Turns(settings.caller_connections, settings.wait_seconds)
+        self.pool: asyncpg.Pool | None = None
+        self.wait_seconds = settings.wait_seconds
+        self.turns = _Turns(settings.caller_connections, settings.wait_seconds)
         self._ending: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Get ready. Connections are made when they are first needed, so that the hub starts without its database."""
-        self._pool = await asyncpg.create_pool(
+        self.pool = await asyncpg.create_pool(
             self._url,
             min_size=0,
             max_size=self._size,
@@ -203,7 +284,7 @@ class Sessions:
             reset=_keep,
             max_inactive_connection_lifetime=0,
             statement_cache_size=500,
-            timeout=self._settings.wait_seconds,
+            timeout=self.wait_seconds,
             server_settings={
                 "application_name": "hub",
                 "search_path": "public",
@@ -211,20 +292,21 @@ class Sessions:
                 "jit": "off",
                 # Answers of milliseconds: to start helpers for one costs more than they save, and keeps others waiting.
                 "max_parallel_workers_per_gather": "0",
-                # From its sixth run a prepared box query would get a plan that reads every row of the box.
+                # From its sixth run a prepared box query would get a plan that reads every row of the box. What reads
+                # few rows whatever its values are says so (`_Connection.plan`), and is spared the planning.
                 "plan_cache_mode": "force_custom_plan",
             },
         )
 
     async def close(self) -> None:
-        if self._pool is not None:
+        if self.pool is not None:
             try:
-                await asyncio.wait_for(self._pool.close(), 5)
+                await asyncio.wait_for(self.pool.close(), 5)
             except TimeoutError:
-                self._pool.terminate()
-            self._pool = None
+                self.pool.terminate()
+            self.pool = None
 
-    def _seconds(self, caller: Caller) -> float:
+    def seconds(self, caller: Caller) -> float:
         """How long a statement of this caller may run."""
         seconds = self._settings.statement_seconds
         narrow = caller.scope in (Scope.PUBLIC, Scope.OWN)
@@ -232,61 +314,17 @@ class Sessions:
 
     def held(self) -> tuple[int, int, int]:
         """How many connections are open, how many of them in use, and how many there may be."""
-        if self._pool is None:
+        if self.pool is None:
             return 0, 0, self._size
-        size = self._pool.get_size()
-        return size, size - self._pool.get_idle_size(), self._size
+        size = self.pool.get_size()
+        return size, size - self.pool.get_idle_size(), self._size
 
-    @asynccontextmanager
-    async def connection(self, caller: Caller = NOBODY) -> AsyncIterator[asyncpg.Connection]:
-        """A connection that acts for `caller` and for nobody else. Raises Unavailable when there is none to be had."""
-        pool = self._pool
-        if pool is None:
-            raise Unavailable
-        async with self._turns.of(caller), self._acquired(pool, caller) as connection:
-            yield connection
+    def connection(self, caller: Caller = NOBODY, *, one_plan: bool = False) -> _Held:
+        """`async with` it for a connection that acts for `caller` and for nobody else. Raises Unavailable when there is
+        none to be had."""
+        return _Held(self, caller, one_plan)
 
-    @asynccontextmanager
-    async def _acquired(self, pool: asyncpg.Pool, caller: Caller) -> AsyncIterator[asyncpg.Connection]:
-        begun = perf_counter()
-        try:
-            connection = await pool.acquire(timeout=self._settings.wait_seconds)
-        except TimeoutError as error:
-            figures.count(figures.POOL_TIMEOUTS, self.name)
-            raise Unavailable("All of the hub's connections are in use: try again in a moment.") from error
-        except (*_LOST, asyncpg.PostgresError) as error:
-            raise Unavailable("The database does not answer: try again in a moment.") from error
-        finally:
-            figures.took(figures.POOL_WAIT_SECONDS, self.name, perf_counter() - begun)
-        kept = True
-        try:
-            await connection.become(caller, self._seconds(caller))
-            yield connection
-        except asyncpg.QueryCanceledError as error:
-            _forget(connection)
-            seconds = self._seconds(caller)
-            raise Unavailable(f"The answer took over {seconds:g} seconds: ask for less, or try again.") from error
-        except _LOST as error:
-            kept = False
-            await self._end(connection)
-            raise Unavailable("The database went away: try again in a moment.") from error
-        except asyncpg.PostgresError:
-            _forget(connection)
-            raise
-        except HubError:
-            # Our own refusal, between two statements: its transaction was rolled back on the way here. Were each one
-            # to cost a connection, whoever sends nothing but bad writes would keep the database busy connecting.
-            raise
-        except BaseException:
-            # Cancelled, or broken in a way that nobody foresaw: never to be used again.
-            kept = False
-            await self._end(connection)
-            raise
-        finally:
-            if kept:
-                await pool.release(connection)
-
-    async def _end(self, connection: Any) -> None:
+    async def end(self, connection: Any) -> None:
         """Close a connection for good, which also frees its place in the pool. To the end, even if the caller is
         cancelled meanwhile: to give it back at the same time would free its place twice."""
         task = asyncio.create_task(_close(connection))
@@ -315,22 +353,27 @@ class Sessions:
                 ) from error.__cause__
             raise
 
-    async def fetch_json(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
+    async def fetch_json(
+        self, caller: Caller, sql: str, parameters: Sequence[Any], *, one_plan: bool = False
+    ) -> Sequence[bytes]:
         """One statement's one row: the compiled read of an operation."""
-        (row,) = await self.fetch(caller, sql, parameters)
+        (row,) = await self.fetch(caller, sql, parameters, one_plan=one_plan)
         return tuple(row)
 
-    async def fetch(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> list[asyncpg.Record]:
-        """The rows of one statement that may be run twice. A lost connection is replaced once."""
+    async def fetch(
+        self, caller: Caller, sql: str, parameters: Sequence[Any], *, one_plan: bool = False
+    ) -> list[asyncpg.Record]:
+        """The rows of one statement that may be run twice. A lost connection is replaced once. `one_plan`: one plan
+        serves all of its values."""
         try:
-            return await self._fetch(caller, sql, parameters)
+            return await self._fetch(caller, sql, parameters, one_plan)
         except Unavailable as error:
             lost = isinstance(error.__cause__, _LOST) and not isinstance(error.__cause__, TimeoutError)
-            if not lost or self._pool is None:
+            if not lost or self.pool is None:
                 raise  # a pool that is full is not helped by a second wait, nor by new connections
             # A restarted database leaves a pool of dead connections. Reads change nothing: ask once more on a new one.
-            await self._pool.expire_connections()
-            return await self._fetch(caller, sql, parameters)
+            await self.pool.expire_connections()
+            return await self._fetch(caller, sql, parameters, one_plan)
 
     async def stream(
         self, caller: Caller, sql: str, parameters: Sequence[Any], at_once: int
@@ -358,8 +401,8 @@ class Sessions:
                 with suppress(asyncio.CancelledError, asyncpg.PostgresError):
                     await coming
 
-    async def _fetch(self, caller: Caller, sql: str, parameters: Sequence[Any]) -> list[asyncpg.Record]:
-        async with self.connection(caller) as connection:
+    async def _fetch(self, caller: Caller, sql: str, parameters: Sequence[Any], one_plan: bool) -> list[asyncpg.Record]:
+        async with self.connection(caller, one_plan=one_plan) as connection:
             with timed(caller.scope, sql, self._settings.slow_statement_ms):
                 return await connection.fetch(sql, *parameters)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hub.identity import SERVICE, Caller
 from hub.identity.passwords import Passwords, is_outdated, judge
 from hub.identity.throttle import Throttle
-from hub.identity.tokens import BadToken, Key, Read, UnknownKey, digest, read, write
+from hub.identity.tokens import LONGEST, BadToken, Key, Read, UnknownKey, digest, read, write
 from hub.watch import figures
 from schema.access import ACCESS
 from schema.errors import BadUserInput, Conflict, NotFound, RateLimited, Unauthenticated, Unavailable
@@ -147,12 +147,15 @@ class Identity:
     async def recognise(self, token: str) -> Presence:
         """Whose token this is, as of the last five seconds. Raises Unauthenticated; what can be told from the token
         alone is refused without asking the database."""
-        seen = await self._read(token)
-        kept = self._kept.get(seen.digest)
+        if len(token) > LONGEST:
+            raise BadToken
+        kept = self._kept.get(digest(token))  # only of tokens that were ours
         if kept is None or monotonic() - kept[0] >= ASKED_AGAIN_AFTER:
+            seen = await self._read(token)
             kept = (monotonic(), await self._who(seen))
             self._keep(seen.digest, kept)
-        if kept[1] is None:
+            await self._read(token)  # its key may have ended, which was found out just now
+        if kept[1] is None or self.remaining(kept[1]) <= 0:
             raise BadToken
         return kept[1]
 

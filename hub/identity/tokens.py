@@ -22,6 +22,9 @@ from schema.errors import Unauthenticated
 
 _FORM = re.compile(r"(hub1\.([0-9a-f]{8})\.([0-9]{10,11})\.[A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
+LONGEST = 200
+"""Characters that no token of ours reaches."""
+
 
 class BadToken(Unauthenticated):
     """The token is not one of this hub's, or no longer good: sign in again."""

@@ -11,7 +11,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from hub.intake.fixes import Fix, Unfit, direction, extras, moment, optional, place, yes
 from hub.intake.osmand import strict_json
@@ -69,62 +72,80 @@ async def inflated(pieces: AsyncIterator[bytes], *, gzip: bool, most: int) -> As
         raise Unfit("body", "the gzip ends before its end")
 
 
-async def lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers from 1. Raises TooLarge for an endless one."""
+async def lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[list[tuple[int, bytes]]]:
+    """The lines that are not blank, with their numbers from 1, as many as a piece ends. Raises TooLarge for an endless
+    one."""
     rest, number = b"", 0
     async for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n")
-        for line in whole:
-            number += 1
+        for at, line in enumerate(whole, number + 1):
             if len(line) > LONGEST_LINE:
-                raise TooLarge(f"line {number} is over {LONGEST_LINE:,} bytes")
-            if line.strip():
-                yield number, line
+                raise TooLarge(f"line {at} is over {LONGEST_LINE:,} bytes")
+        yield [(at, line) for at, line in enumerate(whole, number + 1) if line and not line.isspace()]
+        number += len(whole)
         if len(rest) > LONGEST_LINE:
             raise TooLarge(f"line {number + 1} is over {LONGEST_LINE:,} bytes")
     if rest.strip():
-        yield number + 1, rest
+        yield [(number + 1, rest)]
+
+
+class _Plain(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """What nearly every row is, with values as they should be: whatever is otherwise is looked at closely."""
+
+    recorded_at: str
+    location: tuple[Annotated[float, Meta(ge=-180, le=180)], Annotated[float, Meta(ge=-90, le=90)]]
+    speed_kmh: Annotated[float, Meta(ge=0, le=10_000)] | None = None
+    heading: Annotated[float, Meta(ge=0, lt=360)] | None = None
+    altitude_meters: Annotated[float, Meta(ge=-500, le=100_000)] | None = None
+    accuracy_meters: Annotated[float, Meta(ge=0, le=1e7)] | None = None
+    battery: Annotated[float, Meta(ge=0, le=1)] | None = None
+    valid: bool = True
+    mock: bool = False
+    key: str | None = None
+
+
+_plain_line = msgspec.json.Decoder(_Plain).decode
+
+
+def _quickly(row: _Plain) -> tuple[str | None, Fix] | None:
+    """The fix of a plain row; None where its time is not plain."""
+    try:
+        at = datetime.fromisoformat(row.recorded_at)
+        if "T" not in row.recorded_at or at.tzinfo is None or at.year < 1970:
+            return None
+        lon, lat = row.location
+        return row.key, Fix(
+            lon,
+            lat,
+            at if at.tzinfo is UTC else at.astimezone(UTC),
+            row.speed_kmh,
+            row.heading,
+            row.altitude_meters,
+            row.accuracy_meters,
+            row.battery,
+            row.valid,
+            row.mock,
+        )
+    except (ValueError, OverflowError):
+        return None
 
 
 def from_line(line: bytes) -> tuple[str | None, Fix]:
     """A row's key, where it says one, and its fix. Raises Unfit."""
-    return from_row(strict_json(line))
-
-
-def _plain(row: Any) -> Fix | None:
-    """What nearly every row is: a moment, a place and perhaps speed and heading, each as it should be. None: look
-    closer."""
     try:
-        lon, lat = row["location"]
-        said, speed, heading = row["recordedAt"], row.get("speedKmh", 0.0), row.get("heading", 0.0)
-        if (
-            row.keys() <= _PLAIN
-            and type(lon) is type(lat) is float
-            and -180 <= lon <= 180
-            and -90 <= lat <= 90
-            and type(said) is str
-            and "T" in said
-            and type(speed) in _NUMBERS
-            and type(heading) in _NUMBERS
-            and 0 <= speed <= 10_000
-            and 0 <= heading < 360
-        ):
-            at = datetime.fromisoformat(said)
-            if at.tzinfo is not None and at.year >= 1970:
-                speed_kmh = float(speed) if "speedKmh" in row else None
-                return Fix(lon, lat, at.astimezone(UTC), speed_kmh, float(heading) if "heading" in row else None)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-        pass
-    return None
-
-
-_PLAIN = frozenset({"recordedAt", "location", "speedKmh", "heading"})
-_NUMBERS = frozenset({int, float})
+        made = _quickly(_plain_line(line))
+    except ValueError:
+        made = None
+    return _closely(strict_json(line)) if made is None else made
 
 
 def from_row(row: Any) -> tuple[str | None, Fix]:
-    fix = _plain(row)
-    return _closely(row) if fix is None else (None, fix)
+    """The same of a row that was read already."""
+    try:
+        made = _quickly(msgspec.convert(row, _Plain))
+    except (ValueError, OverflowError):
+        made = None
+    return _closely(row) if made is None else made
 
 
 def _closely(row: Any) -> tuple[str | None, Fix]:

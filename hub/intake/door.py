@@ -6,7 +6,9 @@ import asyncio
 import base64
 import binascii
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -114,13 +116,14 @@ async def take_batch(request: Request) -> Response:
     try:
         async with asyncio.timeout(BATCH_SECONDS):
             pieces = batch.inflated(request.stream(), gzip=encoding == "gzip", most=taking.settings.max_batch_bytes)
-            async for number, made in _rows(kind, pieces):
-                if len(rows) + len(refused) >= taking.settings.max_batch_rows:
+            async for several in _rows(kind, pieces, taking.settings.max_batch_rows):
+                if len(rows) + len(refused) + len(several) > taking.settings.max_batch_rows:
                     raise batch.TooLarge(f"the batch has over {taking.settings.max_batch_rows:,} rows: send several")
-                if isinstance(made, Unfit):
-                    refused.append({"row": number, "field": made.field, "message": str(made)})
-                else:
-                    rows.append((number, *made))
+                for number, made in several:
+                    if isinstance(made, Unfit):
+                        refused.append({"row": number, "field": made.field, "message": str(made)})
+                    else:
+                        rows.append((number, *made))
     except TimeoutError:
         return _refused(408, "The batch came too slowly.", {"connection": "close"})
     except ClientDisconnect:
@@ -135,19 +138,27 @@ async def take_batch(request: Request) -> Response:
         return _failed(error)
 
 
-async def _rows(kind: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, Any]]:
+Row = tuple[int, tuple[str | None, Fix] | Unfit]
+"""Its number, and its key and fix or what is wrong with it."""
+
+
+async def _rows(kind: str, pieces: AsyncIterator[bytes], most: int) -> AsyncIterator[list[Row]]:
+    """The rows as they come in, several at a time; not many more than may be."""
     if kind == "application/geo+json":
         body = bytearray()
         async for piece in pieces:
             body += piece
-        for number, made in batch.from_features(bytes(body)):
-            yield number, made
+        yield list(islice(batch.from_features(bytes(body)), most + 1))
         return
-    async for number, line in batch.lines(pieces):
-        try:
-            yield number, batch.from_line(line)
-        except Unfit as error:
-            yield number, error
+    async for lines in batch.lines(pieces):
+        yield [(number, _row(line)) for number, line in lines]
+
+
+def _row(line: bytes) -> tuple[str | None, Fix] | Unfit:
+    try:
+        return batch.from_line(line)
+    except Unfit as error:
+        return error
 
 
 async def _taken(
@@ -158,24 +169,25 @@ async def _taken(
         return _refused(401, UNKNOWN, {"www-authenticate": "Bearer"})
     if own is None and not any(known.get(key or "") for _, key, _ in rows):
         return _refused(401, "Send the device's key as a bearer token, or each row's as `key`.")
-    kept: list[tuple[int, UUID, Fix]] = []
+    numbers: list[int] = []
+    devices: list[UUID] = []
+    fixes: list[Fix] = []
     for number, key, fix in rows:
         device = known[key] if key is not None else known[own or ""]
         if device is None:
             refused.append({"row": number, "field": "key", "message": f"key: {UNKNOWN}"})
         else:
-            kept.append((number, device, fix))
+            numbers.append(number)
+            devices.append(device)
+            fixes.append(fix)
     figures.count(figures.FIXES, "refused", by=len(refused))
-    counts: dict[UUID, int] = {}
-    for _, device, _ in kept:
-        counts[device] = counts.get(device, 0) + 1
-    for device, count in counts.items():
+    for device, count in Counter(devices).items():
         taking.devices.hold_back(device, count)
-    verdicts = await taking.take([device for _, device, _ in kept], [fix for _, _, fix in kept]) if kept else []
+    verdicts = await taking.take(devices, fixes) if fixes else []
     aside = [
         {"row": number, "reason": verdict.value.upper()}
-        for (number, _, _), verdict in zip(kept, verdicts, strict=True)
-        if verdict not in (Verdict.STORED, Verdict.DUPLICATE)
+        for number, verdict in zip(numbers, verdicts, strict=True)
+        if verdict is not Verdict.STORED and verdict is not Verdict.DUPLICATE
     ]
     return JSONResponse(
         {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+
+import msgspec
 
 from geo.shapes import REGION
 
@@ -30,8 +31,7 @@ class Unfit(ValueError):
         self.field = field
 
 
-@dataclass(slots=True)
-class Fix:
+class Fix(msgspec.Struct):
     """Where a device says it was. Degrees, EPSG:4326; km/h; degrees clockwise from north; metres; charge 0 to 1."""
 
     longitude: float
@@ -44,7 +44,7 @@ class Fix:
     battery: float | None = None
     valid: bool = True
     mock: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = {}
 
     def doubts(self) -> list[str]:
         """Why it may be wrong, told by the fix alone: the same fix has the same doubts whenever it comes."""
@@ -62,14 +62,14 @@ class Fix:
             if holds
         ]
 
-    def aside(self, now: datetime, days: int) -> str | None:
-        """Why it cannot be true; None for one that can."""
+    def aside(self, earliest: datetime, latest: datetime) -> str | None:
+        """Why it cannot be true, which lies between two moments; None for one that can."""
         west, south, east, north = REGION
         if not (west <= self.longitude <= east and south <= self.latitude <= north):
             return "far_away"
-        if self.recorded_at is not None and self.recorded_at > now + AHEAD:
+        if self.recorded_at is not None and self.recorded_at > latest:
             return "future"
-        if self.recorded_at is not None and self.recorded_at < now - timedelta(days=days):
+        if self.recorded_at is not None and self.recorded_at < earliest:
             return "too_old"
         return None
 

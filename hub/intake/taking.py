@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ import asyncpg
 from hub.database.session import Sessions
 from hub.identity import SERVICE
 from hub.intake.devices import Devices
-from hub.intake.fixes import Fix
+from hub.intake.fixes import AHEAD, Fix
 from hub.settings import Intake
 from hub.watch import figures
 from schema.errors import Unavailable
@@ -32,7 +32,7 @@ PART = 2_500
 MOST_WAITING = 50_000
 """Fixes that may wait in one worker; further ones are told to come again."""
 
-_TAKE = "select number, fresh from take_fixes($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+_TAKE = "select take_fixes($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as known"
 _ASIDE = "select quarantine_fixes($1, $2, $3)"
 
 
@@ -145,40 +145,46 @@ class Taking:
 
     async def _store(self, devices: list[UUID], fixes: list[Fix]) -> list[Verdict]:
         now = datetime.now(UTC)
-        asides = [fix.aside(now, self.settings.position_days) for fix in fixes]
-        verdicts = [Verdict(reason) if reason else Verdict.DUPLICATE for reason in asides]
+        earliest, latest = now - timedelta(days=self.settings.position_days), now + AHEAD
+        asides = [fix.aside(earliest, latest) for fix in fixes]
+        verdicts = [Verdict(reason) if reason else Verdict.STORED for reason in asides]
         aside = [
             (device, reason, json.dumps(fix.said()))
             for device, fix, reason in zip(devices, fixes, asides, strict=True)
             if reason
         ]
+        kept = list(range(len(fixes)))
         if aside:
             await self._sessions.fetch(SERVICE, _ASIDE, [list(column) for column in zip(*aside, strict=True)])
-        kept = [at for at, reason in enumerate(asides) if reason is None]
+            kept = [at for at in kept if asides[at] is None]
+            devices, fixes = [devices[at] for at in kept], [fixes[at] for at in kept]
         if kept:
-            rows = [_row(devices[at], fixes[at], now) for at in kept]
-            columns = [list(column) for column in zip(*rows, strict=True)]
             # Asked twice where the line was lost: what was stored meanwhile is found as a duplicate, and is stored.
-            for row in await self._sessions.fetch(SERVICE, _TAKE, columns):
-                if row["fresh"]:
-                    verdicts[kept[row["number"] - 1]] = Verdict.STORED
+            (row,) = await self._sessions.fetch(SERVICE, _TAKE, _columns(devices, fixes, now))
+            for number in row["known"]:
+                verdicts[kept[number - 1]] = Verdict.DUPLICATE
         return verdicts
 
 
-def _row(device: UUID, fix: Fix, now: datetime) -> tuple[Any, ...]:
-    return (
-        device,
-        fix.recorded_at or now,
-        fix.longitude,
-        fix.latitude,
-        fix.speed_kmh,
-        fix.heading,
-        fix.altitude_meters,
-        fix.accuracy_meters,
-        fix.battery,
-        ",".join(fix.doubts()),
-        json.dumps(fix.extra) if fix.extra else None,
+def _columns(devices: list[UUID], fixes: list[Fix], now: datetime) -> list[list[Any]]:
+    """What take_fixes() takes."""
+    further = (
+        [fix.speed_kmh for fix in fixes],
+        [fix.heading for fix in fixes],
+        [fix.altitude_meters for fix in fixes],
+        [fix.accuracy_meters for fix in fixes],
+        [fix.battery for fix in fixes],
+        [",".join(fix.doubts()) or None for fix in fixes],
+        [json.dumps(fix.extra) if fix.extra else None for fix in fixes],
     )
+    return [
+        devices,
+        [fix.recorded_at or now for fix in fixes],
+        [fix.longitude for fix in fixes],
+        [fix.latitude for fix in fixes],
+        # Of most columns nothing is said: an empty one costs nothing to send.
+        *(column if column.count(None) < len(column) else [] for column in further),
+    ]
 
 
 def _told(waiting: _Waiting, error: BaseException) -> None:

@@ -3,12 +3,11 @@
 A tile holds every row that lies in it, one by one or counted: nothing is left out because there is much of it. Rows are
 asked for as the caller, so that the policies of `schema/access.py` decide. A square that holds nothing for somebody is
 the same for all: 200 with no bytes. MapLibre takes that, as protobuf does, for a tile without layers, and it can be
-asked after by its ETag, which 204 could not.
+asked after by its ETag, which 204 could not. What was made is kept for as long as it holds (hub/outlets/keeping.py).
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from geo.shapes import REGION
 from hub.database.session import Sessions
 from hub.identity import PUBLIC
 from hub.identity.door import visit_of
+from hub.outlets.keeping import Keeper, Tile
 from hub.outlets.refusing import refusal
 from schema.errors import BadUserInput, HubError, NotFound
 
@@ -38,35 +38,55 @@ BUFFER = 64
 MOST_SINGLES = 5_000
 """From one point more on, a tile counts at any zoom."""
 PACKED_FROM = 2048
-"""Bytes from which on the app's GZipMiddleware packs an answer."""
+"""Bytes from which on an answer is packed: a tile here, everything else by the app's GZipMiddleware."""
 
-_HALF = math.pi * 6378137.0
-"""From the middle of EPSG:3857 to its edge, in metres."""
+NOTHING = Tile.of(b"")
+
 _PAD = 1e-6
 """Degrees by which the box that looks rows up is wider than its tile: what lies in the tile is then decided exactly."""
 
 
 # -- the statements ----------------------------------------------------------------------------------------------------
 
+# Steps are counted across the world and rounded down: a point on an edge has one tile and one cell. By the formulas
+# of EPSG:3857, which take a part of ST_Transform's time. `offset 0`: what follows works a row out once, not anew for
+# each place where it is used.
+_PLACED = """
+  select *, (floor((lon + 180) * $5::float8) - $6::float8)::integer as x,
+         (floor((1 - asinh(tan(radians(lat))) / pi()) * (180 * $5::float8)) - $7::float8)::integer as y
+  from (
+    select {columns}, {rank} as rank, st_x(shape) as lon, st_y(shape) as lat
+    from ({rows}) as row where shape && st_makeenvelope($1, $2, $3, $4, 4326) offset 0
+  ) as found offset 0
+"""
+_WITHIN = "x >= 0 and x < {units} and y >= 0 and y < {units}"
+
 _POINTS = """
-with found as materialized (
-  select {names}, {rank} as rank, st_transform(shape, 3857) as at
-  from ({rows}) as row where shape && st_makeenvelope($1, $2, $3, $4, 4326)
-), placed as materialized (
-  -- Steps are counted across the whole world and rounded down: a point on an edge has one tile and one cell.
-  select {names}, rank,
-         floor((st_x(at) + {half!r}) * $5::float8)::bigint - $6::bigint as x,
-         floor(({half!r} - st_y(at)) * $5::float8)::bigint - $7::bigint as y
-  from found
-), inside as materialized (
-  select * from placed where x >= 0 and x < {units} and y >= 0 and y < {units}
+with inside as materialized (
+  select * from ({placed}) as placed where {within}
 ), singly as materialized (
-  select $8::boolean and count(*) <= $9::bigint as so from inside
+  select count(*) <= $8::bigint as so from inside
 ), features as (
   select st_makepoint(x, y) as geom, 1 as count, {names} from inside where (select so from singly)
   union all
-  select st_makepoint(sum(x)::bigint / count(*), sum(y)::bigint / count(*)), count(*)::integer, {alone}
+  select st_makepoint(sum(x) / count(*), sum(y) / count(*)), count(*)::integer, {alone}
   from inside where not (select so from singly) group by x / {cell}, y / {cell}
+)
+select coalesce(st_asmvt(t, '{name}', {units}, 'geom' order by {order}), '') as tile from features as t
+"""
+
+# Tens of thousands of rows for some dozen features: a row is its place and its rank until it is known to be alone.
+_COUNTS = """
+with cells as materialized (
+  select sum(x) / count(*) as x, sum(y) / count(*) as y, count(*)::integer as count, max(rank) as rank,
+         min(lon) as lon, min(lat) as lat
+  from ({placed}) as placed where {within} group by x / {cell}, y / {cell}
+), features as (
+  select st_makepoint(c.x, c.y) as geom, c.count, {lone}
+  from cells as c left join ({rows}) as one on c.count = 1
+    and one.shape && st_makeenvelope($1, $2, $3, $4, 4326)
+    and one.shape && st_setsrid(st_makepoint(c.lon, c.lat), 4326)
+    and st_x(one.shape) = c.lon and st_y(one.shape) = c.lat
 )
 select coalesce(st_asmvt(t, '{name}', {units}, 'geom' order by {order}), '') as tile from features as t
 """
@@ -80,7 +100,7 @@ select coalesce(st_asmvt(t, '{name}', {units}, 'geom' order by t.{key}), '') as 
 from features as t where geom is not null
 """
 
-_SIZES = {"half": _HALF, "units": UNITS, "cell": CELL, "buffer": BUFFER}
+_SIZES = {"units": UNITS, "cell": CELL, "buffer": BUFFER}
 
 
 # -- layers ------------------------------------------------------------------------------------------------------------
@@ -104,27 +124,50 @@ class Points:
     """The values of `worst`, the least first."""
     public: bool = False
     """Everybody may see all of it: asked for as the public, so that any cache may keep it."""
+    tables: tuple[str, ...] = ()
+    """Every table that the rows come from; each is stamped (migration 0018). None: its tiles are not kept, because they
+    change with the hour, or so often that to keep them is not worth a stamp."""
     buffer = 0
 
+    def statement(self, z: int) -> str:
+        return self._counts if z < self.singles_from else self._points
+
     @cached_property
-    def statement(self) -> str:
-        names = ", ".join(self.attributes)
-        key, rank = self.attributes[0], "null::integer"
+    def _points(self) -> str:
         alone = [f"case when count(*) = 1 then (array_agg({name}))[1] end as {name}" for name in self.attributes]
         if self.worst:
-            ranks = ", ".join(f"'{value}'" for value in self.ranks)
-            rank = f"array_position(array[{ranks}], {self.worst})"
-            alone[self.attributes.index(self.worst)] = f"(array[{ranks}])[max(rank)] as {self.worst}"
-            order = f"array_position(array[{ranks}], t.{self.worst}), t.{key}, t.geom"
-        else:
-            order = f"t.{key}, t.geom"
-        return _POINTS.format(
-            name=self.name, rows=self.rows, names=names, rank=rank, alone=", ".join(alone), order=order, **_SIZES
+            alone[self.attributes.index(self.worst)] = f"({self._ranks})[max(rank)] as {self.worst}"
+        names = ", ".join(self.attributes)
+        return self._written(_POINTS, columns=names, names=names, alone=", ".join(alone))
+
+    @cached_property
+    def _counts(self) -> str:
+        lone = [
+            f"({self._ranks})[c.rank] as {name}" if name == self.worst else f"one.{name}" for name in self.attributes
+        ]
+        # Of the columns the worst alone is read, for the rank.
+        return self._written(_COUNTS, columns=self.worst or "null", lone=", ".join(lone))
+
+    @property
+    def _ranks(self) -> str:
+        return f"array[{', '.join(repr(value) for value in self.ranks)}]"
+
+    def _written(self, statement: str, *, columns: str, **parts: str) -> str:
+        key, rank, order = self.attributes[0], "null::integer", ""
+        if self.worst:
+            cases = " ".join(f"when '{value}' then {number}" for number, value in enumerate(self.ranks, 1))
+            rank, order = f"case {self.worst} {cases} end", f"array_position({self._ranks}, t.{self.worst}), "
+        order += f"t.{key}, t.geom"
+        placed = _PLACED.format(rows=self.rows, columns=columns, rank=rank)
+        within = _WITHIN.format(**_SIZES)
+        return statement.format(
+            name=self.name, rows=self.rows, placed=placed, within=within, order=order, **parts, **_SIZES
         )
 
     def parameters(self, z: int, x: int, y: int, box: Sequence[float]) -> list[object]:
-        units_a_metre = UNITS * 2**z / (2 * _HALF)
-        return [*box, units_a_metre, x * UNITS, y * UNITS, z >= self.singles_from, MOST_SINGLES]
+        steps_a_degree = UNITS * 2**z / 360
+        place = [*box, steps_a_degree, float(x * UNITS), float(y * UNITS)]
+        return place if z < self.singles_from else [*place, MOST_SINGLES]
 
 
 @dataclass(frozen=True)
@@ -135,10 +178,14 @@ class Shapes:
     rows: str
     attributes: tuple[str, ...]
     public: bool = False
+    tables: tuple[str, ...] = ()
     buffer = BUFFER
 
+    def statement(self, z: int) -> str:
+        return self._shapes
+
     @cached_property
-    def statement(self) -> str:
+    def _shapes(self) -> str:
         names = ", ".join(self.attributes)
         return _SHAPES.format(name=self.name, rows=self.rows, names=names, key=self.attributes[0], **_SIZES)
 
@@ -156,6 +203,7 @@ LAYERS: dict[str, Layer] = {
             "select id::text, code, name, boundary as shape from wards",
             ("id", "code", "name"),
             public=True,
+            tables=("wards",),
         ),
         Points(
             "incidents",
@@ -165,6 +213,7 @@ LAYERS: dict[str, Layer] = {
             singles_from=12,
             worst="severity",
             ranks=("unknown", "minor", "moderate", "severe", "extreme"),
+            tables=("incidents",),
         ),
         Points(
             "vehicles",
@@ -186,10 +235,14 @@ LAYERS: dict[str, Layer] = {
             "patrols",
             "select id::text, reference, status, route as shape from patrols where status in ('planned', 'under_way')",
             ("id", "reference", "status"),
+            tables=("patrols",),
         ),
     )
 }
 """Every layer there is. One entry more is one layer more."""
+
+STAMPED = tuple(sorted({table for layer in LAYERS.values() for table in layer.tables}))
+"""The tables by which kept tiles are told to hold."""
 
 
 # -- the door ----------------------------------------------------------------------------------------------------------
@@ -202,16 +255,23 @@ def routes() -> list[BaseRoute]:
 async def tile(request: Request) -> Response:
     """GET /tiles/{layer}/{z}/{x}/{y}.mvt: a square of the map."""
     sessions: Sessions = request.app.state.sessions
+    keeper: Keeper = request.app.state.keeper
     try:
         layer, z, x, y = _asked(request.path_params)
         box = _box(layer, z, x, y)
         if box is None:  # nothing of the county lies there, whoever asks
-            return _answer(request, layer, b"")
+            return await _answer(request, layer, NOTHING)
         caller = PUBLIC if layer.public else (await visit_of(request)).caller
-        (row,) = await sessions.fetch(caller, layer.statement, layer.parameters(z, x, y, box))
+        parameters = layer.parameters(z, x, y, box)
+
+        async def make() -> bytes:
+            (row,) = await sessions.fetch(caller, layer.statement(z), parameters)
+            return bytes(row["tile"])
+
+        made = await keeper.tile(layer.name, layer.tables, (z, *parameters), caller, make)
     except (HubError, asyncpg.PostgresError) as error:
         return refusal(error)
-    return _answer(request, layer, row["tile"])
+    return await _answer(request, layer, made)
 
 
 def _asked(said: dict[str, str]) -> tuple[Layer, int, int, int]:
@@ -255,12 +315,11 @@ def _latitude(down: float) -> float:
     return math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * down))))
 
 
-def _answer(request: Request, layer: Layer, body: bytes) -> Response:
-    digest = hashlib.sha256(body).hexdigest()[:32]
-    # A strong tag names bytes, and the middleware packs these: the packed form has a tag of its own.
-    packable = len(body) >= PACKED_FROM
+async def _answer(request: Request, layer: Layer, tile: Tile) -> Response:
+    # A strong tag names bytes: the packed form has a tag of its own.
+    packable = len(tile.body) >= PACKED_FROM
     packed = packable and "gzip" in request.headers.get("accept-encoding", "")
-    headers = {"etag": f'"{digest}-gzip"' if packed else f'"{digest}"', "content-type": MEDIA}
+    headers = {"etag": f'"{tile.digest}-gzip"' if packed else f'"{tile.digest}"'}
     vary = []
     if layer.public:
         headers["cache-control"] = "public, max-age=300"
@@ -271,11 +330,17 @@ def _answer(request: Request, layer: Layer, body: bytes) -> Response:
         part.strip().removeprefix("W/").strip('"').removesuffix("-gzip")
         for part in request.headers.get("if-none-match", "").split(",")
     }
-    status, sent = 200, body
-    if digest in held or "*" in held:
+    status, sent = 200, tile.body
+    if tile.digest in held or "*" in held:
         status, sent = 304, b""
-        del headers["content-type"]
         vary += ["Accept-Encoding"] if packable else []  # as the middleware says it of 200
+    else:
+        headers["content-type"] = MEDIA
+        if packed:
+            # Here and not by the middleware, which would do it each time.
+            sent = await tile.gzip()
+            headers["content-encoding"] = "gzip"
+            vary += ["Accept-Encoding"]
     if vary:
         headers["vary"] = ", ".join(vary)
     return Response(sent, status, headers)

@@ -69,6 +69,13 @@ FIXES = _counter(
 )
 EVENTS = _counter("hub_events_told", "Events that subscriptions were told, by what they are about.", "about")
 SUBSCRIPTIONS = _sum("hub_subscriptions", "Subscriptions that are open.", "about")
+TILES = _counter(
+    "hub_tiles",
+    "Tiles by layer and outcome: kept (had before), shared (with one in the making), made, passing (made, not kept).",
+    "layer",
+    "outcome",
+)
+TILE_BYTES = _sum("hub_tile_bytes", "Memory that kept tiles take, by worker.", "worker")
 LOGIN_FAILURES = _counter(
     "hub_login_failures", "Tries to sign in that failed: wrong, or held back after too many of them.", "why"
 )

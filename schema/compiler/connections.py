@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    case,
     cast,
     exists,
     false,
@@ -31,8 +32,19 @@ from geo import sql as spatial
 from schema.compiler.filters import MAX_RELATIONS, condition
 from schema.compiler.mapping import ColumnSpec, Entity, OneSpec
 from schema.compiler.paging import DEFAULT_PAGE, decode_cursor
-from schema.compiler.pieces import Piece, as_boolean, as_json, fixed, in_cursor, joined, members, or_null, quoted
-from schema.compiler.selection import Argument, Leaf, Read, Selected
+from schema.compiler.pieces import (
+    Piece,
+    as_boolean,
+    as_json,
+    fixed,
+    in_cursor,
+    joined,
+    joined_around_long,
+    members,
+    or_null,
+    quoted,
+)
+from schema.compiler.selection import LONG_PAGE, Argument, Leaf, Read, Selected
 from schema.compiler.values import converter
 from schema.errors import BadUserInput, QueryTooComplex
 
@@ -68,9 +80,10 @@ class _Made:
     source: Any
     items: dict[int, Any]
     """The JSON of a row, by the selection (`nodes`, `edges`) that wants it."""
-    cursor: Any
+    keys: list[Any]
+    """What a row's cursor is made of; empty where nobody asks for those of the page's ends."""
     number: Any
-    """The row's place in the page, from 1; None where nobody asks."""
+    """The row's place among those that were read, from 1; None where nobody asks."""
     size: Any
 
 
@@ -231,8 +244,9 @@ class Page:
 
         return read
 
-    def _cursor(self, row: Any) -> ColumnElement[str]:
-        values = (in_cursor(key.of(row), key.type) for key in self.keys)
+    def _cursor(self, expressions: Iterable[Any]) -> ColumnElement[str]:
+        """The cursor of a row whose values of the order's keys these are."""
+        values = (in_cursor(each, key.type) for each, key in zip(expressions, self.keys, strict=True))
         digest: ColumnElement[str] = (
             self.renderer.parameter(self._digest, Text(), (self, "digest"))
             if self._places
@@ -247,6 +261,9 @@ class Page:
     def render(self) -> ColumnElement[str]:
         children = self.selected.children
         items = [child for child in children if child.name in ("nodes", "edges")]
+        variables = self.renderer.variables
+        if variables is not None and self.size(variables) >= LONG_PAGE:
+            self.renderer.many_rows = True
         info = {below.name for child in children if child.name == "pageInfo" for below in child.children}
         edge = {below.name for child in children if child.name == "edges" for below in child.children}
         ends = bool(info & {"startCursor", "endCursor"})
@@ -255,7 +272,8 @@ class Page:
         page = None
         if items or ends or peeks:
             page = self._page(items, with_cursor=ends, edge_cursor="cursor" in edge, peeks=peeks)
-        answer = select(joined(*members([(child.key, self._member(child, page)) for child in children])).label("json"))
+        pieces = members([(child.key, self._member(child, page)) for child in children])
+        answer = select(joined_around_long(*pieces).label("json"))
         return (answer if page is None else answer.select_from(page.source)).scalar_subquery()
 
     @property
@@ -275,11 +293,11 @@ class Page:
     def _page(self, items: list[Selected], *, with_cursor: bool, edge_cursor: bool, peeks: bool) -> _Made:
         alias = self.renderer.alias(self.entity)
         row = alias.c
-        cursor = self._cursor(row) if with_cursor or edge_cursor else None
+        cursor = self._cursor(key.of(row) for key in self.keys) if edge_cursor else None
         made: dict[int, Any] = {id(child): self._item(child, row, cursor) for child in items}
         listed = [expression.label(f"j{at}") for at, expression in enumerate(made.values())]
-        if with_cursor and cursor is not None:
-            listed.append(cursor.label("cursor"))
+        keys = [key.of(row).label(f"k{at}") for at, key in enumerate(self.keys)] if with_cursor else []
+        listed += keys
         query = self._rows(select(*(listed or [literal_column("1").label("j0")])).select_from(alias), row)
         if self.after is not None:
             query = query.where(self._beyond(row, self.after, after=True))
@@ -291,13 +309,13 @@ class Page:
         query = query.limit(size + literal_column("1") if peeks else size)
         source: Any = query.correlate_except(alias).subquery(self.renderer.name("p"))
         number = None
-        if peeks or self.backward or with_cursor:
+        if peeks or self.backward:
             source = select(*source.c, func.row_number().over().label("n")).subquery(self.renderer.name("p"))
             number = source.c.n
         return _Made(
             source,
             {name: source.c[f"j{at}"] for at, name in enumerate(made)},
-            source.c.cursor if with_cursor else None,
+            [source.c[key.name] for key in keys],
             number,
             size if peeks else None,
         )
@@ -325,12 +343,11 @@ class Page:
 
     def _items(self, column: Any, page: _Made) -> list[Piece]:
         """`[…]` of the page's rows, in the list's order."""
-        if page.number is None:
+        if self.backward:
+            text = func.string_agg(column, aggregate_order_by(fixed(","), page.number.desc()))
+        else:
             # The subquery's order stands: aggregation reads it row by row, and nothing else is in the FROM.
             text = func.string_agg(column, fixed(","))
-        else:
-            order = page.number.desc() if self.backward else page.number.asc()
-            text = func.string_agg(column, aggregate_order_by(fixed(","), order))
         return ["[", func.coalesce(self._on_page(text, page), fixed("")), "]"]
 
     @staticmethod
@@ -348,10 +365,7 @@ class Page:
             return '"PageInfo"'
         if child.name in ("startCursor", "endCursor"):
             assert page is not None
-            rising = (child.name == "startCursor") is not self.backward
-            order = page.number.asc() if rising else page.number.desc()
-            cursors = func.array_agg(aggregate_order_by(page.cursor, order), type_=ARRAY(Text))
-            return or_null(quoted(Grouping(self._on_page(cursors, page))[literal_column("1", Integer)]))
+            return self._end(page, first=(child.name == "startCursor") is not self.backward)
         told: list[ColumnElement[bool]] = []
         if child.name == self._more_name:
             assert page is not None
@@ -360,6 +374,14 @@ class Page:
         if behind is not None:
             told.append(self._left_behind(behind, after=child.name == "hasPreviousPage"))
         return as_boolean(or_(*told)) if told else "false"
+
+    def _end(self, page: _Made, *, first: bool) -> ColumnElement[str]:
+        """The cursor of the row that was read first or last, which is made once: only its keys come from every row."""
+        count = func.count() if page.size is None else func.least(func.count(), page.size)
+        at = literal_column("1", Integer) if first else cast(count, Integer)
+        # Read in their order, as `_items` says.
+        keys = (Grouping(func.array_agg(key, type_=ARRAY(key.type)))[at] for key in page.keys)
+        return case((count > literal_column("0"), quoted(self._cursor(keys))), else_=fixed("null"))
 
     def _left_behind(self, cursor: Leaf, *, after: bool) -> ColumnElement[bool]:
         """Whether the list has rows on the far side of the cursor that this page begins or ends at."""

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -20,16 +20,22 @@ from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
+    InlineFragmentNode,
     MaxIntrospectionDepthRule,
     OperationDefinitionNode,
     OperationType,
+    SelectionSetNode,
+    Undefined,
+    coerce_input_value,
     located_error,
     specified_rules,
     validate,
 )
 from graphql.execution.collect_fields import FieldDetails
-from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
+from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
+from graphql.execution.values import VariableValues, VariableValueSource, get_argument_values, get_variable_values
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types.arguments import convert_arguments
@@ -57,18 +63,21 @@ BYTES_FOR_CHARACTER = 150
 class Context(Protocol):
     """What an operation needs from the running service: who asks, what they may ask, and the way to the database."""
 
-    limits: Ceilings
     operation: str
     """The operation's name, once the document was read; empty where it has none."""
     cost: int | None
     """Rows that it may return, once they were counted."""
 
+    @property
+    def limits(self) -> Ceilings: ...
+
     def step(self, name: str) -> AbstractContextManager[None]:
         """Around the work of a step, to learn how long it takes: `parse`, `compile`, `database`."""
         ...
 
-    async def fetch_json(self, sql: str, parameters: Sequence[Any]) -> Sequence[bytes]:
-        """Run one statement as the caller; its one row's columns, each finished JSON."""
+    async def fetch_json(self, sql: str, parameters: Sequence[Any], *, one_plan: bool = False) -> Sequence[bytes]:
+        """Run one statement as the caller; its one row's columns, each finished JSON. `one_plan`: its plan need not be
+        made anew for each of its values."""
         ...
 
 
@@ -79,6 +88,31 @@ class Document:
     ast: DocumentNode
     errors: list[GraphQLError]
     limits: Ceilings
+    reads: dict[str | None, Reading | None] = field(default_factory=dict)
+    """Its operations that are answered by a statement alone, by the name that a request asks for them with."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A query whose root fields are all compiled, whatever its variables say."""
+
+    operation: OperationDefinitionNode
+    name: str
+    fragments: dict[str, FragmentDefinitionNode]
+    roots: dict[str, list[FieldNode]]
+    variables: tuple[tuple[str, GraphQLVariableSignature], ...]
+
+    def values(self, given: dict[str, Any]) -> VariableValues | None:
+        """The variables, coerced; None where one is missing or does not fit, which graphql-core takes from there."""
+        sources, coerced = {}, {}
+        for name, signature in self.variables:
+            if name not in given:
+                return None
+            value = coerced[name] = coerce_input_value(given[name], signature.type)
+            if value is Undefined:
+                return None
+            sources[name] = VariableValueSource(signature, given[name])
+        return VariableValues(sources, coerced)
 
 
 class Raw:
@@ -131,19 +165,10 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         compiled: dict[str, list[FieldDetails]],
         serially: bool,
     ) -> Any:
-        context: Context = self.context_value
-        with context.step("compile"):
-            fragments = {name: details.definition for name, details in self.fragments.items()}
-            request = Request(self.schema, self.operation, fragments, self.variable_values)
-            statement = schema.statement(
-                request, {key: [d.node for d in details] for key, details in compiled.items()}, context.limits
-            )
-            context.cost = schema.check_cost(statement, self.variable_values, context.limits)
-            parameters = statement.parameters(self.variable_values)
-        answers = dict(zip(statement.keys, await context.fetch_json(statement.sql, parameters), strict=True))
-        for key, answer in answers.items():
-            if answer is None:  # figures alone may say so: a connection and a row are always some JSON
-                raise QueryTooComplex(too_many(key), limit=MAX_GROUPS)
+        fragments = {name: details.definition for name, details in self.fragments.items()}
+        request = Request(self.schema, self.operation, fragments, self.variable_values)
+        nodes = {key: [d.node for d in details] for key, details in compiled.items()}
+        answers = await schema.answers(request, nodes, self.context_value)
         ordinary = {key: details for key, details in grouped.items() if key not in compiled}
         others: Any = {}
         if ordinary:
@@ -273,6 +298,71 @@ class CompiledSchema(strawberry.Schema):
             return PreExecutionError(data=None, errors=context.pre_execution_errors)
         return await super()._prepare_operation_async(context, extensions_runner)
 
+    # -- the short way ----------------------------------------------------------------------------------------------
+
+    async def read(
+        self, source: str, variables: dict[str, Any] | None, operation_name: str | None, context: Context
+    ) -> Raw | None:
+        """The answer to a query whose root fields are all compiled, for which nothing of an executor is needed; None
+        for any other operation, and for one that is wrong: `execute` answers or refuses those.
+
+        Raises HubError for what is not admitted, and what the database raises."""
+        with context.step("parse"):
+            admit_variables(variables, context.limits)
+            reading = self._reading(self.document(source, context.limits), operation_name)
+            if reading is None:
+                return None
+            given = variables or {}
+            values = reading.values(given)
+            if values is None:
+                known = get_variable_values(self._schema, reading.operation.variable_definitions or (), given)
+                if isinstance(known, list):
+                    return None
+                values = known
+        context.operation = reading.name
+        request = Request(self._schema, reading.operation, reading.fragments, values)
+        return Raw(await self.answers(request, reading.roots, context))
+
+    def _reading(self, document: Document, operation_name: str | None) -> Reading | None:
+        if operation_name in document.reads:
+            return document.reads[operation_name]
+        if document.errors:
+            return None
+        try:
+            operation = _operation(document.ast, operation_name)
+        except BadUserInput:
+            return None  # and nothing is kept for a name that anybody may have made up
+        reading = document.reads[operation_name] = self._made_reading(document, operation)
+        return reading
+
+    def _made_reading(self, document: Document, operation: OperationDefinitionNode) -> Reading | None:
+        query, fragments = self._schema.query_type, _fragments(document.ast)
+        assert query is not None
+        if operation.operation is not OperationType.QUERY or _may_skip(operation.selection_set, fragments):
+            return None
+        request = Request(self._schema, operation, fragments, VariableValues({}, {}))
+        roots = collected(request, query, [operation.selection_set])
+        if not all(self.is_compiled(nodes[0].name.value) for nodes in roots.values()):
+            return None
+        signatures = [get_variable_signature(self._schema, each) for each in operation.variable_definitions or ()]
+        known = tuple((each.name, each) for each in signatures if not isinstance(each, GraphQLError))
+        return Reading(operation, operation.name.value if operation.name else "", fragments, roots, known)
+
+    async def answers(
+        self, request: Request, roots: MappingType[str, list[FieldNode]], context: Context
+    ) -> dict[str, bytes]:
+        """The JSON of compiled root fields, by response key."""
+        with context.step("compile"):
+            statement = self.statement(request, roots, context.limits)
+            context.cost = self.check_cost(statement, request.variables, context.limits)
+            parameters = statement.parameters(request.variables)
+        found = await context.fetch_json(statement.sql, parameters, one_plan=statement.one_plan)
+        answers = dict(zip(statement.keys, found, strict=True))
+        for key, answer in answers.items():
+            if answer is None:  # figures alone may say so: a connection and a row are always some JSON
+                raise QueryTooComplex(too_many(key), limit=MAX_GROUPS)
+        return answers
+
     # -- statements -------------------------------------------------------------------------------------------------
 
     def statement(self, request: Request, roots: MappingType[str, list[Any]], limits: Ceilings) -> Statement:
@@ -284,7 +374,7 @@ class CompiledSchema(strawberry.Schema):
             statement = known[0]
         else:
             selected = [select_root(request, name, nodes) for name, nodes in roots.items()]
-            statement = render(self.mapping, selected, limits)
+            statement = render(self.mapping, selected, limits, request.variables)
             document = len(request.operation.loc.source.body) if request.operation.loc else 0
             weight = len(statement.sql) + BYTES_FOR_CHARACTER * document
             self._statements.put(key, (statement, request.operation, limits), weight)
@@ -401,6 +491,18 @@ class CompiledSchema(strawberry.Schema):
 
 def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
     return {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+
+
+def _may_skip(selection_set: SelectionSetNode, fragments: MappingType[str, FragmentDefinitionNode]) -> bool:
+    """Whether directives may say which fields of this level are asked for."""
+    for node in selection_set.selections:
+        if node.directives:
+            return True
+        if isinstance(node, InlineFragmentNode) and _may_skip(node.selection_set, fragments):
+            return True
+        if isinstance(node, FragmentSpreadNode) and _may_skip(fragments[node.name.value].selection_set, fragments):
+            return True
+    return False
 
 
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:

@@ -128,6 +128,8 @@ class Entity:
     history: History | None = None
     lasting: bool = False
     """Whether its rows are shown as they are now beside what was: names of people, places on a map."""
+    few: bool = False
+    """Whether a county has a few dozen of them at most, so that all are quickly read."""
 
     @property
     def name(self) -> str:
@@ -144,6 +146,7 @@ def entity(
     key: str | None = None,
     history: History | None = None,
     lasting: bool = False,
+    few: bool = False,
 ) -> Callable[[type[T]], type[T]]:
     """Declare a Strawberry type that is read from `table`; its docstring describes it in the API. `key` where it is not
     the primary key that tells rows apart: that of a partitioned table holds the time. What has neither a `history` nor
@@ -173,7 +176,7 @@ def entity(
             raise TypeError(f"{cls.__name__}.{undeclared[0]}: say column, one, many or computed")
         made = strawberry.type(cls, description=inspect.getdoc(cls))
         named = key or str(next(iter(table.primary_key.columns)).name)
-        ENTITIES[made] = Entity(made, table, order, named, history, lasting)
+        ENTITIES[made] = Entity(made, table, order, named, history, lasting, few)
         return made
 
     return declare

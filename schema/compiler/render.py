@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import shapely
+from geoalchemy2 import Geometry
 from graphql import get_named_type
 from graphql.execution.values import VariableValues
 from sqlalchemy import (
@@ -33,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, aggregate_order_by
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from sqlalchemy.sql.elements import Grouping
 from sqlalchemy.sql.selectable import FromClause
 
 from geo import sql as spatial
@@ -56,7 +58,7 @@ from schema.compiler.mapping import (
 )
 from schema.compiler.nearest import NearestSpec
 from schema.compiler.nodes import NodeSpec
-from schema.compiler.pieces import Piece, as_json, fixed, joined, or_null
+from schema.compiler.pieces import Piece, as_json, as_pieces, fixed, joined, or_null
 from schema.compiler.pieces import members as pieces_of
 from schema.compiler.selection import Argument, Leaf, Read, Selected, always
 from schema.compiler.values import converter
@@ -85,6 +87,9 @@ class Statement:
     keys: tuple[str, ...]
     """Response keys, in the order of the columns."""
     costs: tuple[Cost, ...]
+    one_plan: bool = False
+    """Whether one plan serves all values: it reads single rows by their keys, lists of entities that are few, and what
+    is nearest, none of which is better found in another way for other values."""
 
     def parameters(self, variables: VariableValues) -> list[Any]:
         return [read(variables) for read in self.reads]
@@ -117,9 +122,11 @@ _AHEAD = timedelta(minutes=1)
 _LIST_ARGUMENTS = ("where", "orderBy", "first", "after", "last", "before")
 
 
-def render(mapping: Mapping, roots: list[Selected], limits: Ceilings) -> Statement:
+def render(
+    mapping: Mapping, roots: list[Selected], limits: Ceilings, variables: VariableValues | None = None
+) -> Statement:
     """One statement for all of an operation's compiled roots."""
-    return Renderer(mapping, limits).statement(roots)
+    return Renderer(mapping, limits, variables).statement(roots)
 
 
 def render_payload(mapping: Mapping, selected: Selected, members: dict[str, Any], limits: Ceilings) -> Statement:
@@ -130,7 +137,8 @@ def render_payload(mapping: Mapping, selected: Selected, members: dict[str, Any]
 class Renderer:
     """The state of one rendering: numbered aliases, the parameters met so far, the cost of the lists met so far."""
 
-    def __init__(self, mapping: Mapping, limits: Ceilings) -> None:
+    def __init__(self, mapping: Mapping, limits: Ceilings, variables: VariableValues | None = None) -> None:
+        """`variables` are those of a request of the shape that the statement is for: see `selection.LONG_PAGE`."""
         self.mapping = mapping
         self.limits = limits
         self._names = 0
@@ -138,6 +146,10 @@ class Renderer:
         self._bound: dict[Any, ColumnElement[Any]] = {}
         self._costs: list[list[Cost]] = [[]]
         self.moment: Moment | None = None
+        self.variables = variables
+        self._one_plan = variables is not None
+        self.many_rows = False
+        """Whether what is rendered is rendered for each row of a long page."""
         self.conditions = 0
         """Conditions of filters met so far; see `filters.py`."""
 
@@ -155,6 +167,7 @@ class Renderer:
             expression = spec.expression()
             return or_null(as_json(expression, expression.type, selected.type))
         if isinstance(spec, TotalsSpec):
+            self._one_plan = False
             self._costs[-1].append(Cost(always(MAX_GROUPS)))
             return aggregates.rendered(self, spec, selected)
         if isinstance(spec, NearestSpec):
@@ -246,7 +259,7 @@ class Renderer:
         compiled = query.compile(dialect=asyncpg_dialect())
         constants = compiled.params  # values that a domain's own expressions hold
         reads = tuple(self._reads.get(name) or always(constants[name]) for name in compiled.positiontup or ())
-        return Statement(str(compiled), reads, keys, tuple(self._costs[0]))
+        return Statement(str(compiled), reads, keys, tuple(self._costs[0]), self._one_plan)
 
     def _member(self, payload: Selected, child: Selected, members: dict[str, Any]) -> Piece:
         if child.field is None:
@@ -288,6 +301,7 @@ class Renderer:
             known = _FOREVER if known_at is None else self._past(known_at)
             then = known if as_of is None else self._past(as_of)
             # Nothing is known of what comes after the hub's knowledge.
+            self._one_plan = False
             self.moment = Moment(func.least(then, known) if len(leaves) == 2 else then, known, leaves)
         yield
         self.moment = None
@@ -390,38 +404,72 @@ class Renderer:
 
     def object(self, entity: Entity, row: Any, children: list[Selected]) -> ColumnElement[str]:
         """`{"key": value, …}` of one row."""
-        return joined(*pieces_of([(child.key, [self._value(entity, row, child)]) for child in children]))
+        return joined(*pieces_of([(child.key, self._value(entity, row, child)) for child in children]))
 
-    def _value(self, entity: Entity, row: Any, selected: Selected) -> Piece:
+    def _value(self, entity: Entity, row: Any, selected: Selected) -> list[Piece]:
         if selected.field is None:
-            return f'"{entity.name}"'
+            return [f'"{entity.name}"']
         field = self.mapping.field(entity, selected.name)
         match field.spec:
             case ColumnSpec() as spec:
                 column = row[spec.column or field.python_name]
-                value = row[spec.json] if spec.json else as_json(column, column.type, selected.type)
-                return or_null(value) if field.nullable else value
+                if field.nullable:
+                    return [or_null(row[spec.json] if spec.json else as_json(column, column.type, selected.type))]
+                return [row[spec.json]] if spec.json else as_pieces(column, column.type, selected.type)
             case ComputedSpec() as spec:
                 expression = self._called(spec.expression, row, selected)
                 # Whether an expression can be NULL cannot be seen: a NULL here must not swallow the object around it.
-                return or_null(as_json(expression, expression.type, get_named_type(selected.type)))
+                return [or_null(as_json(expression, expression.type, get_named_type(selected.type)))]
             case OneSpec(on):
-                return self.one(field.target, selected, lambda other: on(row, other))
+                return [self.one(field.target, selected, lambda other: on(row, other))]
             case ManySpec(on):
-                return self.list(field.target, selected, lambda other: on(row, other))
+                return [self.list(field.target, selected, lambda other: on(row, other))]
             case FewSpec(on, most):
-                return self._few(field.target, selected, lambda other: on(row, other), most)
+                return [self._few(field.target, selected, lambda other: on(row, other), most)]
             case NearestSpec() as spec:
                 assert spec.at is not None
                 self._costs[-1].append(Cost(always(nearest.SEARCH)))
-                return self._nearest(spec, selected, row[spec.at])
+                return [self._nearest(spec, selected, row[spec.at])]
         raise AssertionError(field.spec)
 
     def one(self, entity: Entity, selected: Selected, on: Callable[[Any], Any]) -> ColumnElement[str]:
         """`{…}` of the row for which `on` holds, or null."""
         alias = self.alias(entity)
+        if self.many_rows and entity.few and self.moment is None and self._is_plain(entity, selected):
+            where = on(alias.c)
+            if _is_by_key(where, alias.c[entity.key]):
+                return self._looked_up(entity, alias, selected, where.right)
         found = select(self.object(entity, alias.c, selected.children).label("json")).select_from(alias)
         return or_null(self.only(entity, alias, on(alias.c), found).correlate_except(alias).scalar_subquery())
+
+    def _is_plain(self, entity: Entity, selected: Selected) -> bool:
+        """Whether what is selected of a row takes no more than a look at it, and at rows of others that are few."""
+        for child in selected.children:
+            if child.field is None:
+                continue
+            field = self.mapping.field(entity, child.name)
+            match field.spec:
+                case ColumnSpec() as spec:
+                    if spec.json or isinstance(entity.table.c[spec.column or field.python_name].type, Geometry):
+                        return False
+                case OneSpec():
+                    if not (field.target.few and self._is_plain(field.target, child)):
+                        return False
+                case _:
+                    return False
+        return True
+
+    def _looked_up(self, entity: Entity, alias: FromClause, selected: Selected, key: Any) -> ColumnElement[str]:
+        """`{…}` of the row with this key, or null, for a list of many rows: each of the entity's few is made JSON once,
+        and found by its place. Two lists that depend on no row are made once for the statement, whoever asks."""
+        item, own = self.object(entity, alias.c, selected.children), alias.c[entity.key]
+        made = func.array_agg(aggregate_order_by(item, own), type_=ARRAY(Text))
+        again = self.alias(entity)
+        keys = func.array_agg(aggregate_order_by(again.c[entity.key], again.c[entity.key]), type_=ARRAY(own.type))
+        all_made = select(made).select_from(alias).correlate(None).scalar_subquery()
+        all_keys = select(keys).select_from(again).correlate(None).scalar_subquery()
+        place = func.array_position(all_keys, key, type_=sqltypes.Integer())
+        return or_null(Grouping(all_made)[place])
 
     @staticmethod
     def only(entity: Entity, alias: FromClause, where: Any, found: Select[Any]) -> Select[Any]:
@@ -466,6 +514,7 @@ class Renderer:
 
     def list(self, entity: Entity, selected: Selected, on: Callable[[Any], Any]) -> ColumnElement[str]:
         """A connection: see `connections.py`."""
+        self._one_plan = self._one_plan and entity.few
         page = Page(self, entity, selected, on)
         self._costs.append([])
         answer = page.render()

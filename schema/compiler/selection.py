@@ -51,6 +51,10 @@ from schema.scalars import holds_variable
 MAX_MEMBERS = 2000
 """Members of input objects in an operation's variables, counted wherever a variable is used."""
 
+LONG_PAGE = 100
+"""From so many rows on, what a page's rows have in common is made beforehand. Part of a variable's shape, because the
+statement is another one."""
+
 SHAPING: set[str] = set()
 """Enums whose lists decide the statement's text as well: what figures are grouped by."""
 
@@ -308,20 +312,17 @@ def shape(type_: GraphQLInputType, value: Any) -> Any:
         return tuple((name, shape(named.fields[name].type, member)) for name, member in value.items())
     elif _is_structural(named):
         return value
+    elif named.name == "Int":
+        return "long" if value >= LONG_PAGE else "*"
     return "*"
 
 
 def shape_of(request: Request) -> tuple[Any, ...]:
     """The shape of all variables of a request, in the order of their definitions."""
-    shapes = []
-    for definition in request.operation.variable_definitions or ():
-        name = definition.variable.name.value
-        if name not in request.variables.coerced:
-            shapes.append("-")
-            continue
-        type_ = type_from_ast(request.schema, definition.type)
-        shapes.append(shape(type_, request.variables.coerced[name]))  # type: ignore[arg-type]
-    return tuple(shapes)
+    coerced, sources = request.variables.coerced, request.variables.sources
+    return tuple(
+        shape(source.signature.type, coerced[name]) if name in coerced else "-" for name, source in sources.items()
+    )
 
 
 def _is_structural(type_: GraphQLNamedType) -> bool:

@@ -33,9 +33,11 @@ class Watched(Sessions):
     statements: list[str]
 
     @asynccontextmanager
-    async def connection(self, caller: Caller = NOBODY) -> AsyncIterator[asyncpg.Connection]:
+    async def connection(  # type: ignore[override]
+        self, caller: Caller = NOBODY, *, one_plan: bool = False
+    ) -> AsyncIterator[asyncpg.Connection]:
         self.statements.append("a connection")
-        async with super().connection(caller) as connection:
+        async with super().connection(caller, one_plan=one_plan) as connection:
             with connection.query_logger(self._note):
                 yield connection
 

@@ -10,7 +10,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from hub.intake import batch, osmand
 from hub.intake.fixes import Fix, Unfit
+from hub.intake.osmand import strict_json
 from hub.settings import Intake
 from tests.conftest import County, make_person
 from tests.sockets import Listening, serving
@@ -316,6 +317,53 @@ async def test_a_day_in_any_order_with_duplicates_gives_the_same_rows(county: Co
     assert facts[0] == facts[1] == facts[2]
     # The last fix but one is the latest: the device itself says that the last is none.
     assert {row[2] for row in facts[0][1]} == {began + timedelta(minutes=58)}
+
+
+async def test_only_known_fixes_are_told_and_move_nothing(place: Listening, county: County) -> None:
+    it = await tracker(place)
+    began = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+
+    def take(connection: psycopg.Connection, *given: tuple[int, float]) -> list[int]:
+        at, lon = [began + timedelta(seconds=second) for second, _ in given], [lon for _, lon in given]
+        devices = [it.device] * len(given)
+        said = "select take_fixes(%s::uuid[], %s, %s, array_fill(-0.1::float8, array[%s]), "
+        empty = "'{}', '{}', '{}', '{}', '{}', '{}', '{}')"
+        return sorted(connection.execute(said + empty, (devices, at, lon, len(given))).fetchone()[0])  # type: ignore[index]
+
+    with rows(county) as connection:
+        assert take(connection, (2, 34.8), (1, 34.7)) == []
+        assert take(connection, (2, 35.0), (3, 34.9), (3, 35.1), (1, 35.0)) == [1, 3, 4]
+        assert take(connection, (3, 35.0), (2, 35.0)) == [1, 2]
+        kept = connection.execute("select st_x(location) from positions order by recorded_at").fetchall()
+        batches = connection.execute("select count from position_batches order by cursor").fetchall()
+    assert kept == [(34.7,), (34.8,), (34.9,)]
+    assert batches == [(2,), (1,)], "what brought nothing new is no batch"
+    assert (await latest(place))["location"]["coordinates"] == [34.9, -0.1]
+
+
+def test_a_square_has_the_ward_that_its_places_have(county: County) -> None:
+    """Places by chance, on edges and corners of squares; also when boundaries moved."""
+    wrong = """
+      with places as (
+        select 34.3 + 1.1 * random() as x, -0.5 + 0.6 * random() as y from generate_series(1, 20000)
+        union all select i / 100.0 + nudge, j / 100.0 - nudge
+        from generate_series(3440, 3535) i, generate_series(-42, 3) j, unnest(array[0, 1e-15, -1e-15, 7e-15]) nudge
+      ), looked_up as (
+        select c.ward_id as told, (
+          select w.id from wards w where st_covers(w.boundary, st_setsrid(st_makepoint(x, y), 4326))
+          order by w.code limit 1
+        ) as true_one
+        from places join ward_cells c on c.cell = ward_cell(x, y)
+      )
+      select count(*) filter (where told is distinct from true_one), count(told) > 5000, count(*) > 10000 from looked_up
+    """
+    with rows(county) as connection, connection.transaction(force_rollback=True):
+        assert connection.execute(wrong).fetchone() == (0, True, True)
+        connection.execute(
+            "update wards set boundary = st_translate(boundary, 0.023, -0.011), "
+            "label_point = st_translate(label_point, 0.023, -0.011)"
+        )
+        assert connection.execute(wrong).fetchone() == (0, True, True)
 
 
 async def test_an_older_fix_is_kept_and_moves_nothing_back(place: Listening, county: County) -> None:
@@ -664,10 +712,65 @@ def test_any_row_is_a_fix_or_is_refused_by_name(row_: dict[str, Any]) -> None:
         optional={
             "speedKmh": st.floats() | st.integers() | st.none() | st.booleans(),
             "heading": st.floats(-10, 800) | st.integers(-10, 800),
-            "battery": st.floats(0, 1),
+            "battery": st.floats(-1, 2),
+            "altitudeMeters": st.floats(-1000, 2e5) | st.integers(),
+            "accuracyMeters": st.floats(-1, 1e8) | st.text(max_size=3),
+            "valid": st.booleans() | st.none() | st.integers(0, 2),
+            "mock": st.booleans() | st.sampled_from(["yes", "no", ""]),
+            "key": st.text(max_size=5) | st.none() | st.integers(),
+            "extra": st.integers(),
         },
     )
 )
 def test_the_quick_look_at_a_row_sees_what_the_close_one_sees(row_: dict[str, Any]) -> None:
-    if (quick := batch._plain(row_)) is not None:
-        assert batch._closely(row_) == (None, quick)
+    line = json.dumps(row_).encode()
+    assert told(batch.from_line, line) == told(batch._closely, strict_json(line)) == told(batch.from_row, row_)
+
+
+def told(read: Callable[[Any], tuple[str | None, Fix]], said: Any) -> tuple[str | None, Fix] | tuple[str, str]:
+    """What a row is read as, or what is said to be wrong with it."""
+    try:
+        return read(said)
+    except Unfit as error:
+        return error.field, str(error)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"recordedAt": "2026-03-02T06:00:00.1234567Z", "location": [34.7, -0.1]}',
+        '{"recordedAt": "2026-03-02t06:00:00z", "location": [34.7, -0.1]}',
+        '{"recordedAt": "2026-03-02x06:00:00Z", "location": [34.7, -0.1]}',
+        '{"recordedAt": "2026-03-02 06:00:00Z", "location": [34.7, -0.1]}',
+        '{"recordedAt": "20260302T0600Z", "location": [34.7, -0.1]}',
+        '{"recordedAt": "0001-01-01T00:00:00+05:00", "location": [34.7, -0.1]}',
+        '{"recordedAt": "9999-12-31T23:59:59-05:00", "location": [34.7, -0.1]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [NaN, -0.1]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [1e999, -0.1]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, -0, 3]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, -0]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [' + "9" * 400 + ", 0]}",
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "location": [35, 0]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": "x", "location": [35, 0]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "location": "x"}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "key": "\\ud800"}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "key": "a\tb"}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "key": "k", "valid": false, "mock": true}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "key": 7}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "valid": "yes", "battery": -1}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "speed_kmh": 7, "extra": {"a": 1}}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0], "heading": 360, "altitudeMeters": 1131}',
+        '\ufeff{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0]}',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0]} x',
+        '{"recordedAt": "2026-03-02T06:00:00Z", "location": [34, 0],}',
+        "[" * 5000,
+        "7",
+    ],
+)
+def test_an_odd_line_is_read_as_the_close_look_reads_it(line: str) -> None:
+    def closely(said: bytes) -> tuple[str | None, Fix]:
+        return batch._closely(strict_json(said))
+
+    assert told(batch.from_line, line.encode()) == told(closely, line.encode())
+    encoded = line.encode("utf-16")
+    assert told(batch.from_line, encoded) == told(closely, encoded)

@@ -56,6 +56,18 @@ async def who(sessions: Sessions, caller: Caller) -> asyncpg.Record:
         return await connection.fetchrow(WHO)
 
 
+async def test_one_plan_for_all_values_is_for_who_asks_for_it_alone(database: County) -> None:
+    async with opened(database, pool_size=1) as sessions:
+        modes = []
+        for one_plan in (False, True, True, False):
+            (row,) = await sessions.fetch(PUBLIC, "show plan_cache_mode", [], one_plan=one_plan)
+            modes.append(row[0])
+        assert modes == ["force_custom_plan", "force_generic_plan", "force_generic_plan", "force_custom_plan"]
+        await sessions.fetch(PUBLIC, "select 1", [], one_plan=True)
+        async with sessions.connection(PUBLIC) as connection:  # a change, an export
+            assert await connection.fetchval("show plan_cache_mode") == "force_custom_plan"
+
+
 async def sees_nothing(sessions: Sessions) -> int:
     """Nobody is refused every table. Returns the server process that refused."""
     for table in TABLES:
@@ -226,7 +238,7 @@ async def test_one_caller_leaves_connections_to_the_others(database: County) -> 
             await reads_wards(sessions, PUBLIC)
         # Everything that was used is free again, also what nobody waited for any longer.
         await asyncio.gather(*(reads_wards(sessions, one) for _ in range(20)))
-        assert (sessions._turns._used, sessions._turns._waiting) == ({}, {})
+        assert (sessions.turns._used, sessions.turns._waiting) == ({}, {})
 
 
 async def test_who_waits_for_their_own_turn_is_next_and_may_give_up(database: County) -> None:
@@ -242,7 +254,7 @@ async def test_who_waits_for_their_own_turn_is_next_and_may_give_up(database: Co
         told = await asyncio.gather(*waiting, return_exceptions=True)
         assert [isinstance(each, asyncio.CancelledError) for each in told] == [True, False, True, False]
         assert all(isinstance(each, int) for each in told[1::2])
-        assert (sessions._turns._used, sessions._turns._waiting) == ({}, {})
+        assert (sessions.turns._used, sessions.turns._waiting) == ({}, {})
 
 
 async def test_the_public_gets_less_time_than_who_is_signed_in(database: County) -> None:

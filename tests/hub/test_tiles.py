@@ -499,7 +499,7 @@ async def test_rows_are_looked_up_by_their_place(place: Hub, fresh_database: Cou
     ]
     index = {
         "wards": "wards_boundary",
-        "incidents": "incidents_location",
+        "incidents": "incidents_open_location",
         "vehicles": "latest_positions_location",
         "patrols": "patrols_route",
     }
@@ -514,7 +514,7 @@ async def test_rows_are_looked_up_by_their_place(place: Hub, fresh_database: Cou
             async with place.app.state.sessions.connection(caller) as connection, connection.transaction():
                 if name != "incidents":  # so few that reading all of them is as quick
                     await connection.execute("set local enable_seqscan = off")
-                plan = await connection.fetch(f"explain {layer.statement}", *layer.parameters(z, x, y, box))
+                plan = await connection.fetch(f"explain {layer.statement(z)}", *layer.parameters(z, x, y, box))
             text = "\n".join(line for (line,) in plan)
             if caller is PUBLIC and name == "incidents":
                 assert "One-Time Filter: false" in text or index[name] in text, text

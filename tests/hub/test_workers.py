@@ -381,7 +381,7 @@ def test_more_workers_than_the_private_database_has_room_for_are_refused() -> No
     refused = hub("up", "--workers", "20", HUB_HOME=str(home))
     assert refused.returncode == 1
     assert refused.stderr == (
-        "HUB_WORKERS=20 with HUB_POOL_SIZE=4 may take 260 connections, and the private database has room for 115: "
+        "HUB_WORKERS=20 with HUB_POOL_SIZE=4 may take 280 connections, and the private database has room for 115: "
         "lower one of them.\n"
     )
     assert not home.exists()

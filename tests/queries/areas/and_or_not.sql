@@ -1,5 +1,5 @@
 select convert_to((
-  select '{"nodes":[' || coalesce(string_agg(p3.j0, ','), '') || ']}' as json
+  select '{"nodes":[' || coalesce(string_agg(p3.j0, ','), '') || (']}') as json
   from (
     select '{"code":' || cast(to_json(t1.code) as text) ||
     ',"name":' || cast(to_json(t1.name) as text) ||

@@ -1,5 +1,5 @@
 select convert_to((
-  select '{"nodes":[' || coalesce(string_agg(p3.j0, ','), '') || ']}' as json
+  select '{"nodes":[' || coalesce(string_agg(p3.j0, ','), '') || (']}') as json
   from (
     select '{"code":' || cast(to_json(t1.code) as text) || '}' as j0
     from wards as t1
@@ -12,7 +12,7 @@ select convert_to((
     limit $2::integer
   ) as p3
 ), 'UTF8') as r0, convert_to((
-  select '{"nodes":[' || coalesce(string_agg(p6.j0, ','), '') || ']}' as json
+  select '{"nodes":[' || coalesce(string_agg(p6.j0, ','), '') || (']}') as json
   from (
     select '{"name":' || cast(to_json(t4.name) as text) || '}' as j0
     from sub_counties as t4
@@ -25,7 +25,7 @@ select convert_to((
     limit $4::integer
   ) as p6
 ), 'UTF8') as r1, convert_to((
-  select '{"nodes":[' || coalesce(string_agg(p9.j0, ','), '') || ']}' as json
+  select '{"nodes":[' || coalesce(string_agg(p9.j0, ','), '') || (']}') as json
   from (
     select '{"name":' || cast(to_json(t7.name) as text) || '}' as j0
     from sub_counties as t7
@@ -38,7 +38,7 @@ select convert_to((
     limit $6::integer
   ) as p9
 ), 'UTF8') as r2, convert_to((
-  select '{"nodes":[' || coalesce(string_agg(p12.j0, ','), '') || ']}' as json
+  select '{"nodes":[' || coalesce(string_agg(p12.j0, ','), '') || (']}') as json
   from (
     select '{"name":' || cast(to_json(t10.name) as text) || '}' as j0
     from sub_counties as t10

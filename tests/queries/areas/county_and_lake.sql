@@ -6,7 +6,7 @@ select convert_to(coalesce((
   ',"areaKm2":' || cast(to_json(t1.area_km2) as text) ||
   ',"labelPoint":' || st_asgeojson(t1.label_point, 7) ||
   ',"waters":' || (
-    select '{"nodes":[' || coalesce(string_agg(p3.j0, ','), '') || ']}' as json
+    select '{"nodes":[' || coalesce(string_agg(p3.j0, ','), '') || (']}') as json
     from (
       select '{"name":' || cast(to_json(t2.name) as text) ||
       ',"areaKm2":' || cast(to_json(t2.area_km2) as text) ||

@@ -1,11 +1,10 @@
 select convert_to(coalesce((
   select '{"name":' || cast(to_json(t1.name) as text) ||
   ',"names":' || (
-    select '{"nodes":[' || coalesce(string_agg(p4.j0, ','), '') || ']}' as json
+    select '{"nodes":[' || coalesce(string_agg(p4.j0, ','), '') || (']}') as json
     from (
       select '{"name":' || cast(to_json(t2.name) as text) ||
-      ',"kind":' || '"' || upper(t2.kind) || '"' ||
-      ',"validFrom":' || coalesce(cast(to_json(lower(t2.valid)) as text), 'null') ||
+      ',"kind":"' || upper(t2.kind collate "C") || '","validFrom":' || coalesce(cast(to_json(lower(t2.valid)) as text), 'null') ||
       ',"validTo":' || coalesce(cast(to_json(upper(t2.valid)) as text), 'null') ||
       ',"source":' || coalesce((
         select '{"slug":' || cast(to_json(t3.slug) as text) ||
@@ -20,13 +19,12 @@ select convert_to(coalesce((
     ) as p4
   ) ||
   ',"memberships":' || (
-    select '{"nodes":[' || coalesce(string_agg(p8.j0, ','), '') || ']}' as json
+    select '{"nodes":[' || coalesce(string_agg(p8.j0, ','), '') || (']}') as json
     from (
       select '{"accepted":' || cast(t5.accepted as text) ||
       ',"validFrom":' || coalesce(cast(to_json(lower(t5.valid)) as text), 'null') ||
       ',"parent":' || coalesce((
-        select '{"level":' || '"' || upper(t6.level) || '"' ||
-        ',"code":' || cast(to_json(t6.code) as text) ||
+        select '{"level":"' || upper(t6.level collate "C") || '","code":' || cast(to_json(t6.code) as text) ||
         ',"name":' || coalesce(cast(to_json(coalesce((
           select wards.name
           from wards
@@ -56,10 +54,9 @@ select convert_to(coalesce((
     ) as p8
   ) ||
   ',"figures":' || (
-    select '{"nodes":[' || coalesce(string_agg(p11.j0, ','), '') || ']}' as json
+    select '{"nodes":[' || coalesce(string_agg(p11.j0, ','), '') || (']}') as json
     from (
-      select '{"figure":' || '"' || upper(t9.figure) || '"' ||
-      ',"value":' || cast(to_json(t9.value) as text) ||
+      select '{"figure":"' || upper(t9.figure collate "C") || '","value":' || cast(to_json(t9.value) as text) ||
       ',"asOf":' || cast(to_json(t9.as_of) as text) ||
       ',"source":' || coalesce((
         select '{"slug":' || cast(to_json(t10.slug) as text) ||
@@ -74,7 +71,7 @@ select convert_to(coalesce((
     ) as p11
   ) ||
   ',"boundaries":' || (
-    select '{"nodes":[' || coalesce(string_agg(p14.j0, ','), '') || ']}' as json
+    select '{"nodes":[' || coalesce(string_agg(p14.j0, ','), '') || (']}') as json
     from (
       select '{"generalisedMeters":' || coalesce(cast(t12.generalised_meters as text), 'null') ||
       ',"validFrom":' || coalesce(cast(to_json(lower(t12.valid)) as text), 'null') ||

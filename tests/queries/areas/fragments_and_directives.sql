@@ -24,7 +24,7 @@ select convert_to(coalesce((
   order by t3.code, t3.id
   limit 1
 ), 'null'), 'UTF8') as r1, convert_to((
-  select '{"__typename":"WardConnection","kind":"WardConnection","edges":[' || coalesce(string_agg(p7.j0, ','), '') || '],"pageInfo":{"__typename":"PageInfo"}}' as json
+  select '{"__typename":"WardConnection","kind":"WardConnection","edges":[' || coalesce(string_agg(p7.j0, ','), '') || ('],"pageInfo":{"__typename":"PageInfo"}}') as json
   from (
     select '{"__typename":"WardEdge","node":' || '{"__typename":"Ward","code":' || cast(to_json(t5.code) as text) ||
     ',"label":' || cast(to_json(t5.name) as text) ||

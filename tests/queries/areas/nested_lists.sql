@@ -3,7 +3,7 @@ select convert_to((
     select count(*) as count_1
     from sub_counties as t8
   ) as text) ||
-  ',"nodes":[' || coalesce(string_agg(p7.j0, ','), '') || ']}' as json
+  ',"nodes":[' || coalesce(string_agg(p7.j0, ','), '') || (']}') as json
   from (
     select '{"code":' || cast(to_json(t1.code) as text) ||
     ',"name":' || cast(to_json(t1.name) as text) ||
@@ -13,7 +13,7 @@ select convert_to((
         from wards as t6
         where t6.sub_county_id = t1.id and t6.population > $1::integer
       ) as text) ||
-      ',"nodes":[' || coalesce(string_agg(p5.j0, ',' order by p5.n asc) filter (where p5.n <= $2::integer), '') || '],"pageInfo":{"hasNextPage":' || cast(count(*) > $2::integer as text) || '}}' as json
+      ',"nodes":[' || coalesce(string_agg(p5.j0, ',') filter (where p5.n <= $2::integer), '') || '],"pageInfo":{"hasNextPage":' || cast(count(*) > $2::integer as text) || ('}}') as json
       from (
         select p4.j0 as j0, row_number() over () as n
         from (

@@ -4,7 +4,7 @@ select convert_to((
     from wards as t3
     where st_coveredby(t3.boundary, st_setsrid(st_geomfromewkb($1::bytea), 4326))
   ) as text) ||
-  ',"nodes":[' || coalesce(string_agg(p2.j0, ','), '') || ']}' as json
+  ',"nodes":[' || coalesce(string_agg(p2.j0, ','), '') || (']}') as json
   from (
     select '{"code":' || cast(to_json(t1.code) as text) || '}' as j0
     from wards as t1
@@ -18,7 +18,7 @@ select convert_to((
     from wards as t6
     where st_intersects(t6.boundary, st_setsrid(st_geomfromewkb($3::bytea), 4326))
   ) as text) ||
-  ',"nodes":[' || coalesce(string_agg(p5.j0, ','), '') || ']}' as json
+  ',"nodes":[' || coalesce(string_agg(p5.j0, ','), '') || (']}') as json
   from (
     select '{"code":' || cast(to_json(t4.code) as text) || '}' as j0
     from wards as t4

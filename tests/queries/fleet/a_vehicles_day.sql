@@ -16,7 +16,7 @@ select convert_to(coalesce((
       from positions as t6
       where t6.vehicle_id = t1.id and t6.recorded_at < $4::timestamp with time zone and t6.recorded_at >= $5::timestamp with time zone
     ) as text) ||
-    ',"nodes":[' || coalesce(string_agg(p5.j0, ','), '') || ']}' as json
+    ',"nodes":[' || coalesce(string_agg(p5.j0, ','), '') || (']}') as json
     from (
       select '{"recordedAt":' || to_char(timezone('UTC', t3.recorded_at), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""') ||
       ',"location":' || st_asgeojson(t3.location, 7) ||
@@ -34,7 +34,7 @@ select convert_to(coalesce((
     ) as p5
   ) ||
   ',"devices":' || (
-    select '{"nodes":[' || coalesce(string_agg(p8.j0, ','), '') || ']}' as json
+    select '{"nodes":[' || coalesce(string_agg(p8.j0, ','), '') || (']}') as json
     from (
       select '{"label":' || cast(to_json(t7.label) as text) ||
       ',"createdAt":' || to_char(timezone('UTC', t7.created_at), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""') ||

@@ -1,5 +1,5 @@
 select convert_to((
-  select '{"nodes":[' || coalesce(string_agg(p7.j0, ','), '') || ']}' as json
+  select '{"nodes":[' || coalesce(string_agg(p7.j0, ','), '') || (']}') as json
   from (
     select '{"plate":' || cast(to_json(t1.plate) as text) ||
     ',"driver":' || coalesce((
@@ -15,7 +15,7 @@ select convert_to((
       limit 1
     ), 'null') ||
     ',"drivers":' || (
-      select '{"nodes":[' || coalesce(string_agg(p6.j0, ','), '') || ']}' as json
+      select '{"nodes":[' || coalesce(string_agg(p6.j0, ','), '') || (']}') as json
       from (
         select '{"since":' || to_char(timezone('UTC', t4.since), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""') ||
         ',"until":' || coalesce(to_char(timezone('UTC', t4.until), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""'), 'null') ||

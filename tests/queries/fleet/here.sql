@@ -15,8 +15,7 @@ select convert_to(coalesce((
   from (
     select '{"distanceMeters":' || cast(to_json(st_distance(cast(t8.location as geography(geometry,4326)), cast(st_setsrid(st_makepoint($3::float, $4::float), 4326) as geography(geometry,4326)))) as text) ||
     ',"vehicle":' || '{"plate":' || cast(to_json(t7.plate) as text) ||
-    ',"kind":' || '"' || upper(t7.kind) || '"' ||
-    ',"latestPosition":' || coalesce((
+    ',"kind":"' || upper(t7.kind collate "C") || '","latestPosition":' || coalesce((
       select '{"recordedAt":' || to_char(timezone('UTC', t9.recorded_at), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""') || '}' as json
       from latest_positions as t9
       where t9.vehicle_id = t7.id

@@ -1,8 +1,8 @@
 select convert_to((
-  select '{"edges":[' || coalesce(string_agg(p6.j0, ','), '') || ']}' as json
+  select '{"edges":[' || coalesce(string_agg(p6.j0, ','), '') || (']}') as json
   from (
     select '{"distanceMeters":' || coalesce(cast(to_json((
-      select st_distance(cast(t2.location as geography(geometry,4326)), cast(st_setsrid(st_makepoint($1::float, $2::float), 4326) as geography(geometry,4326))) as "st_distance_1"
+      select st_distance(cast(t2.location as geography(geometry,4326)), cast(st_setsrid(st_makepoint($1::float, $2::float), 4326) as geography(geometry,4326))) as "ST_Distance_1"
       from latest_positions as t2
       where t2.vehicle_id = t1.id
     )) as text), 'null') ||
@@ -14,7 +14,7 @@ select convert_to((
     ), 'null') || '}' || '}' as j0
     from vehicles as t1
     order by (
-      select st_distance(cast(t4.location as geography(geometry,4326)), cast(st_setsrid(st_makepoint($1::float, $2::float), 4326) as geography(geometry,4326))) as "st_distance_2"
+      select st_distance(cast(t4.location as geography(geometry,4326)), cast(st_setsrid(st_makepoint($1::float, $2::float), 4326) as geography(geometry,4326))) as "ST_Distance_2"
       from latest_positions as t4
       where t4.vehicle_id = t1.id
     ) asc, (

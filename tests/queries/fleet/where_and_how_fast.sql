@@ -1,5 +1,5 @@
 select convert_to((
-  select case when (count(*) <= 5000) then '[' || coalesce(string_agg('{"kind":' || coalesce('"' || upper(q11.g2) || '"', 'null') ||
+  select case when (count(*) <= 5000) then '[' || coalesce(string_agg('{"kind":' || coalesce('"' || upper(q11.g2 collate "C") || '"', 'null') ||
   ',"subCounty":' || coalesce((
     select '{"name":' || cast(to_json(t12.name) as text) || '}' as json
     from sub_counties as t12

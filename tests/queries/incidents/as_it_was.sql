@@ -7,11 +7,10 @@ select convert_to((
       where (incident_versions_1.valid @> $1::timestamp with time zone) and (incident_versions_1.known @> 'infinity'::timestamptz)
     ) as t15
   ) as text) ||
-  ',"nodes":[' || coalesce(string_agg(p14.j0, ','), '') || ']}' as json
+  ',"nodes":[' || coalesce(string_agg(p14.j0, ','), '') || (']}') as json
   from (
     select '{"title":' || cast(to_json(t1.title) as text) ||
-    ',"status":' || '"' || upper(t1.status) || '"' ||
-    ',"occurredAt":' || to_char(timezone('UTC', t1.occurred_at), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""') ||
+    ',"status":"' || upper(t1.status collate "C") || '","occurredAt":' || to_char(timezone('UTC', t1.occurred_at), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""') ||
     ',"ward":' || coalesce((
       select '{"name":' || cast(to_json(t2.name) as text) ||
       ',"subCounty":' || coalesce((
@@ -31,10 +30,10 @@ select convert_to((
       where t2.id = t1.ward_id
     ), 'null') ||
     ',"timeline":' || (
-      select '{"nodes":[' || coalesce(string_agg(p5.j0, ','), '') || ']}' as json
+      select '{"nodes":[' || coalesce(string_agg(p5.j0, ','), '') || (']}') as json
       from (
         select '{"at":' || to_char(timezone('UTC', t4.at), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""') ||
-        ',"toStatus":' || coalesce('"' || upper(t4.to_status) || '"', 'null') || '}' as j0
+        ',"toStatus":' || coalesce('"' || upper(t4.to_status collate "C") || '"', 'null') || '}' as j0
         from (
           select incident_entries_1.id as id, incident_entries_1.incident_id as incident_id, incident_entries_1.at as at, incident_entries_1.kind as kind, incident_entries_1.from_status as from_status, incident_entries_1.to_status as to_status, incident_entries_1.note as note, incident_entries_1.actor_id as actor_id
           from incident_entries as incident_entries_1
@@ -96,7 +95,7 @@ select convert_to((
     limit $4::integer
   ) as p14
 ), 'UTF8') as r0, convert_to((
-  select case when (count(*) <= 5000) then '[' || coalesce(string_agg('{"status":' || coalesce('"' || upper(q20.g17) || '"', 'null') ||
+  select case when (count(*) <= 5000) then '[' || coalesce(string_agg('{"status":' || coalesce('"' || upper(q20.g17 collate "C") || '"', 'null') ||
   ',"count":' || coalesce(cast(q20.m18 as text), 'null') || '}', ',' order by q20.n19 desc, q20.g17), '') || ']' end as anon_7
   from (
     select t16.status as g17, count(*) as m18, count(*) as n19

@@ -9,7 +9,7 @@ select convert_to((
   ) as q5
 ), 'UTF8') as r0, convert_to((
   select case when (count(*) <= 5000) then '[' || coalesce(string_agg('{"square":' || coalesce(st_asgeojson(square_shape(q11.g7, $2::float), 7), 'null') ||
-  ',"severity":' || coalesce('"' || upper(q11.g8) || '"', 'null') ||
+  ',"severity":' || coalesce('"' || upper(q11.g8 collate "C") || '"', 'null') ||
   ',"count":' || coalesce(cast(q11.m9 as text), 'null') || '}', ',' order by q11.n10 desc, q11.g7, q11.g8), '') || ']' end as anon_2
   from (
     select square_key(t6.location, $2::float) as g7, t6.severity as g8, count(*) as m9, count(*) as n10

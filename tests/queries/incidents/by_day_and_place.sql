@@ -6,7 +6,7 @@ select convert_to((
     from sub_counties as t9
     where t9.id = q8.g3
   ), 'null') ||
-  ',"kind":' || coalesce('"' || upper(q8.g4) || '"', 'null') ||
+  ',"kind":' || coalesce('"' || upper(q8.g4 collate "C") || '"', 'null') ||
   ',"status":null,"count":' || coalesce(cast(q8.m5 as text), 'null') || '}', ',' order by q8.n6 desc, q8.g2, q8.g3, q8.g4), '') || ']' end as anon_1
   from (
     select cast(timezone('Africa/Nairobi', t1.occurred_at) as date) as g2, (

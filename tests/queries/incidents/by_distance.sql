@@ -1,5 +1,5 @@
 select convert_to((
-  select '{"edges":[' || coalesce(string_agg(p3.j0, ',' order by p3.n asc) filter (where p3.n <= $1::integer), '') || '],"pageInfo":{"hasNextPage":' || cast(count(*) > $1::integer as text) || '}}' as json
+  select '{"edges":[' || coalesce(string_agg(p3.j0, ',') filter (where p3.n <= $1::integer), '') || '],"pageInfo":{"hasNextPage":' || cast(count(*) > $1::integer as text) || ('}}') as json
   from (
     select p2.j0 as j0, row_number() over () as n
     from (
@@ -11,7 +11,7 @@ select convert_to((
     ) as p2
   ) as p3
 ), 'UTF8') as r0, convert_to((
-  select '{"edges":[' || coalesce(string_agg(p5.j0, ','), '') || ']}' as json
+  select '{"edges":[' || coalesce(string_agg(p5.j0, ','), '') || (']}') as json
   from (
     select '{"distanceMeters":null,"node":' || '{"title":' || cast(to_json(t4.title) as text) || '}' || '}' as j0
     from incidents as t4

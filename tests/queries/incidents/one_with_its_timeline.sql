@@ -1,20 +1,13 @@
 select convert_to(coalesce((
   select '{"reference":' || cast(to_json(t1.reference) as text) ||
   ',"version":' || cast(t1.version as text) ||
-  ',"kind":' || '"' || upper(t1.kind) || '"' ||
-  ',"title":' || cast(to_json(t1.title) as text) ||
+  ',"kind":"' || upper(t1.kind collate "C") || '","title":' || cast(to_json(t1.title) as text) ||
   ',"description":' || coalesce(cast(to_json(t1.description) as text), 'null') ||
-  ',"severity":' || '"' || upper(t1.severity) || '"' ||
-  ',"certainty":' || '"' || upper(t1.certainty) || '"' ||
-  ',"urgency":' || '"' || upper(t1.urgency) || '"' ||
-  ',"status":' || '"' || upper(t1.status) || '"' ||
-  ',"place":' || coalesce(cast(to_json(t1.place) as text), 'null') ||
-  ',"precision":' || '"' || upper(t1.precision) || '"' ||
-  ',"beyondBorder":' || cast(t1.beyond_border as text) ||
+  ',"severity":"' || upper(t1.severity collate "C") || '","certainty":"' || upper(t1.certainty collate "C") || '","urgency":"' || upper(t1.urgency collate "C") || '","status":"' || upper(t1.status collate "C") || '","place":' || coalesce(cast(to_json(t1.place) as text), 'null') ||
+  ',"precision":"' || upper(t1.precision collate "C") || '","beyondBorder":' || cast(t1.beyond_border as text) ||
   ',"occurredAt":' || to_char(timezone('UTC', t1.occurred_at), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""') ||
   ',"reportedAt":' || to_char(timezone('UTC', t1.reported_at), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""') ||
-  ',"source":' || '"' || upper(t1.source) || '"' ||
-  ',"ward":' || coalesce((
+  ',"source":"' || upper(t1.source collate "C") || '","ward":' || coalesce((
     select '{"code":' || cast(to_json(t2.code) as text) ||
     ',"name":' || cast(to_json(t2.name) as text) || '}' as json
     from wards as t2
@@ -34,12 +27,11 @@ select convert_to(coalesce((
     where t4.id = t1.reported_by
   ), 'null') ||
   ',"timeline":' || (
-    select '{"nodes":[' || coalesce(string_agg(p7.j0, ','), '') || ']}' as json
+    select '{"nodes":[' || coalesce(string_agg(p7.j0, ','), '') || (']}') as json
     from (
       select '{"at":' || to_char(timezone('UTC', t5.at), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""') ||
-      ',"kind":' || '"' || upper(t5.kind) || '"' ||
-      ',"fromStatus":' || coalesce('"' || upper(t5.from_status) || '"', 'null') ||
-      ',"toStatus":' || coalesce('"' || upper(t5.to_status) || '"', 'null') ||
+      ',"kind":"' || upper(t5.kind collate "C") || '","fromStatus":' || coalesce('"' || upper(t5.from_status collate "C") || '"', 'null') ||
+      ',"toStatus":' || coalesce('"' || upper(t5.to_status collate "C") || '"', 'null') ||
       ',"note":' || coalesce(cast(to_json(t5.note) as text), 'null') ||
       ',"actor":' || coalesce((
         select '{"name":' || cast(to_json(t6.name) as text) || '}' as json

@@ -5,7 +5,7 @@ select convert_to((
     from wards as t8
     where t8.id = q7.g2
   ), 'null') ||
-  ',"severity":' || coalesce('"' || upper(q7.g3) || '"', 'null') ||
+  ',"severity":' || coalesce('"' || upper(q7.g3 collate "C") || '"', 'null') ||
   ',"count":' || coalesce(cast(q7.m4 as text), 'null') ||
   ',"oldestReportedAt":' || coalesce(to_char(timezone('UTC', q7.m5), '"\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""'), 'null') || '}', ',' order by q7.n6 desc, q7.g2, q7.g3), '') || ']' end as anon_1
   from (

@@ -4,11 +4,10 @@ select convert_to((
     from incident_counts as t4
     where t4.kind = $1::varchar
   ) as text) ||
-  ',"nodes":[' || coalesce(string_agg(p3.j0, ','), '') || ']}' as json
+  ',"nodes":[' || coalesce(string_agg(p3.j0, ','), '') || (']}') as json
   from (
     select '{"day":' || cast(to_json(t1.day) as text) ||
-    ',"kind":' || '"' || upper(t1.kind) || '"' ||
-    ',"count":' || cast(t1.count as text) ||
+    ',"kind":"' || upper(t1.kind collate "C") || '","count":' || cast(t1.count as text) ||
     ',"ward":' || coalesce((
       select '{"code":' || cast(to_json(t2.code) as text) ||
       ',"name":' || cast(to_json(t2.name) as text) || '}' as json

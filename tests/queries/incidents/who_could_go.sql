@@ -1,5 +1,5 @@
 select convert_to((
-  select '{"nodes":[' || coalesce(string_agg(p14.j0, ','), '') || ']}' as json
+  select '{"nodes":[' || coalesce(string_agg(p14.j0, ','), '') || (']}') as json
   from (
     select '{"title":' || cast(to_json(t1.title) as text) ||
     ',"location":' || st_asgeojson(t1.location, 7) ||
@@ -8,8 +8,7 @@ select convert_to((
       from (
         select '{"distanceMeters":' || cast(to_json(st_distance(cast(t7.location as geography(geometry,4326)), cast(t1.location as geography(geometry,4326)))) as text) ||
         ',"vehicle":' || '{"plate":' || cast(to_json(t6.plate) as text) ||
-        ',"kind":' || '"' || upper(t6.kind) || '"' ||
-        ',"status":' || '"' || upper(t6.status) || '"' || '}' || '}' as item, st_distance(cast(t7.location as geography(geometry,4326)), cast(t1.location as geography(geometry,4326))) as meters, t6.id as key
+        ',"kind":"' || upper(t6.kind collate "C") || '","status":"' || upper(t6.status collate "C") || '"}' || '}' as item, st_distance(cast(t7.location as geography(geometry,4326)), cast(t1.location as geography(geometry,4326))) as meters, t6.id as key
         from latest_positions as t7 join vehicles as t6 on t6.id = t7.vehicle_id join (
           select max(st_distance(cast(q4.location as geography(geometry,4326)), cast(t1.location as geography(geometry,4326)))) + 0.01 as meters
           from (

@@ -1,10 +1,8 @@
 select convert_to((
-  select '{"nodes":[' || coalesce(string_agg(p4.j0, ','), '') || ']}' as json
+  select '{"nodes":[' || coalesce(string_agg(p4.j0, ','), '') || (']}') as json
   from (
-    select '{"id":' || '"' || cast(t1.id as text) || '"' ||
-    ',"name":' || cast(to_json(t1.name) as text) ||
-    ',"kind":' || '"' || upper(t1.kind) || '"' ||
-    ',"location":' || st_asgeojson(t1.location, 7) ||
+    select '{"id":"' || cast(t1.id as text) || '","name":' || cast(to_json(t1.name) as text) ||
+    ',"kind":"' || upper(t1.kind collate "C") || '","location":' || st_asgeojson(t1.location, 7) ||
     ',"accuracyMeters":' || cast(t1.accuracy_meters as text) ||
     ',"ward":' || coalesce((
       select '{"code":' || cast(to_json(t2.code) as text) ||

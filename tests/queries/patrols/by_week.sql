@@ -1,6 +1,6 @@
 select convert_to((
   select case when (count(*) <= 5000) then '[' || coalesce(string_agg('{"week":' || coalesce(cast(to_json(q11.g2) as text), 'null') ||
-  ',"status":' || coalesce('"' || upper(q11.g3) || '"', 'null') ||
+  ',"status":' || coalesce('"' || upper(q11.g3 collate "C") || '"', 'null') ||
   ',"count":' || coalesce(cast(q11.m4 as text), 'null') ||
   ',"units":' || coalesce(cast(q11.m5 as text), 'null') ||
   ',"lateMinutes":' || '{"count":' || coalesce(cast(q11.m7 as text), 'null') ||

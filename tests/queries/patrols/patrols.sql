@@ -1,9 +1,8 @@
 select convert_to((
-  select '{"nodes":[' || coalesce(string_agg(p4.j0, ','), '') || ']}' as json
+  select '{"nodes":[' || coalesce(string_agg(p4.j0, ','), '') || (']}') as json
   from (
     select '{"reference":' || cast(to_json(t1.reference) as text) ||
-    ',"status":' || '"' || upper(t1.status) || '"' ||
-    ',"beat":' || coalesce((
+    ',"status":"' || upper(t1.status collate "C") || '","beat":' || coalesce((
       select '{"name":' || cast(to_json(t2.name) as text) ||
       ',"area":' || coalesce(st_asgeojson(t2.area, 7), 'null') || '}' as json
       from beats as t2

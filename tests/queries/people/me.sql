@@ -1,6 +1,5 @@
 select convert_to(coalesce((
-  select '{"id":' || '"' || cast(t1.id as text) || '"' ||
-  ',"name":' || cast(to_json(t1.name) as text) ||
+  select '{"id":"' || cast(t1.id as text) || '","name":' || cast(to_json(t1.name) as text) ||
   ',"displayName":' || cast(to_json(t1.display_name) as text) ||
   ',"roles":' || coalesce(cast(to_json(cast(upper(cast(array((
     select person_roles.role

@@ -12,7 +12,7 @@ select convert_to((
       ) and t5.code = $1::varchar
     ))
   ) as text) ||
-  ',"nodes":[' || coalesce(string_agg(p3.j0, ','), '') || ']}' as json
+  ',"nodes":[' || coalesce(string_agg(p3.j0, ','), '') || (']}') as json
   from (
     select '{"displayName":' || cast(to_json(t1.display_name) as text) ||
     ',"roles":' || coalesce(cast(to_json(cast(upper(cast(array((
