@@ -247,6 +247,9 @@ FOUND = {
         "b: vehicles(where: { latestPosition: { speedKmh: { notIn: [-1e300, 42.5] } } }) { totalCount } "
         "c: vehicles(where: { latestPosition: { speedKmh: { eq: 1e39 } } }) { totalCount } }"
     ),
+    "rows beside each of a long list, of which nothing is asked": (
+        "{ wards(first: 100) { nodes { subCounty { __typename } again: subCounty { id @skip(if: true) } } } }"
+    ),
     "a condition on what may be missing, denied": (
         "{ wards(where: { not: { generalisedMeters: { gt: 100 } } }) { totalCount nodes { generalisedMeters } } }"
     ),
