@@ -1,7 +1,7 @@
-# `make up` starts the hub, `make test` tests it, `make prove` breaks it and counts, `make bench` measures it. All of it
-# stands in hub/bootstrap.py.
+# `make up` starts the hub, `make test` tests it, `make prove` breaks it and counts, `make fuzz` asks it anything,
+# `make bench` measures it. All of it stands in hub/bootstrap.py.
 
-.PHONY: help up test prove bench bench-scale notebooks lint clean
+.PHONY: help up test prove fuzz bench bench-scale notebooks lint clean
 
 help:
 	@python3 hub/bootstrap.py help
@@ -14,6 +14,9 @@ test:
 
 prove:
 	@python3 hub/bootstrap.py prove $(ARGS)
+
+fuzz:
+	@python3 hub/bootstrap.py fuzz $(ARGS)
 
 bench:
 	@python3 hub/bootstrap.py bench $(if $(ONLY),--only $(ONLY)) $(ARGS)

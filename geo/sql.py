@@ -100,6 +100,15 @@ def track(points: Expression, order: Expression, zoom: Expression) -> Expression
     return thinned(func.st_makeline(aggregate_order_by(points, order)), zoom, "LINESTRING")
 
 
+def web_zoom(asked: Expression | None) -> Expression:
+    """A zoom of a web map, taken from 0 to 22; without one 14."""
+    if asked is None:
+        return literal_column("14::double precision", Double)
+    farthest: Expression = literal_column("0::double precision", Double)
+    closest: Expression = literal_column("22::double precision", Double)
+    return func.least(func.greatest(asked, farthest), closest)
+
+
 def thinned(line: Expression, zoom: Expression, kind: str) -> Expression:
     """A line, or several, of a `kind` of geometry, thinned to what half a pixel shows at a zoom of a web map."""
     thin = _HALF_A_PIXEL / func.power(_TWO, zoom, type_=Double)

@@ -42,6 +42,7 @@ BROWSERS = ("chromium", "google-chrome", "google-chrome-stable", "chromium-brows
 HELP = """make up                start the hub; installs what is missing first
 make test              run every test; ARGS="-k wards" passes options to pytest
 make prove             break the hub on purpose for three minutes and count what it kept; ARGS="--seed N" repeats
+make fuzz              send what a generator makes of the schema, as everybody; ARGS="--minutes 60"
 make bench             measure the hub beside its peers on the same rows, 15 minutes long; ONLY=q1,tiles a part of it
 make bench-scale       the same with 10 million incidents and 100 million positions: hours, and 60 GB of disk
 make notebooks         open the notebooks in JupyterLab, signed in to the hub that runs; ARGS="--url …"
@@ -67,6 +68,10 @@ def main(command: str, arguments: list[str]) -> int:
         elif command == "prove":
             prepare(for_tests=True, browser=False)
             become("python", "-m", "tests.faults.prove", *arguments)
+        elif command == "fuzz":
+            prepare(for_tests=True, browser=False)
+            beside("fuzz")
+            become("python", "-m", "tests.faults.fuzz", *arguments)
         elif command in ("bench", "bench-scale"):
             prepare(for_tests=True, browser=False)
             for_bench()
@@ -74,7 +79,7 @@ def main(command: str, arguments: list[str]) -> int:
             become("python", "-m", "bench", *scale, *arguments)
         elif command == "notebooks":
             prepare(for_tests=False)
-            for_notebooks()
+            beside("notebooks")
             become("python", "-m", "hub.client.notebooks", *arguments)
         elif command == "lint":
             prepare(for_tests=True, browser=False)
@@ -352,14 +357,15 @@ def environment(for_tests: bool) -> None:
     BROKEN_OFF.unlink()
 
 
-def for_notebooks() -> None:
-    """JupyterLab and the client beside the hub, from a lock of their own."""
-    wanted, done = digest("requirements/notebooks.txt"), installed()
-    if done.get("notebooks") == wanted:
+def beside(lock: str) -> None:
+    """What one command alone needs beside the hub, from a lock of its own."""
+    file, done = f"requirements/{lock}.txt", installed()
+    wanted = digest(file)
+    if done.get(lock) == wanted:
         return
-    print("Installing the Python packages of requirements/notebooks.txt:", flush=True)
-    pip("--require-hashes", "-r", "requirements/notebooks.txt")
-    MARK.write_text(json.dumps(done | {"notebooks": wanted}))
+    print(f"Installing the Python packages of {file}:", flush=True)
+    pip("--require-hashes", "-r", file)
+    MARK.write_text(json.dumps(done | {lock: wanted}))
 
 
 def for_bench() -> None:

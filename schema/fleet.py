@@ -38,7 +38,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, OID
 
 from geo.columns import geometry
-from geo.sql import track
+from geo.sql import track, web_zoom
 from schema.areas import Ward
 from schema.changing import REPEATED, id_of, locked, seen, signed_in
 from schema.columns import as_dated, as_versions, demonstration, key, origin, versions
@@ -323,9 +323,6 @@ class QuarantinedFix(Node):
 
 
 _MOST_TRACK: Any = literal_column("interval '7 days'")
-_FARTHEST: Any = literal_column("0::double precision")
-_DEFAULT_ZOOM: Any = literal_column("14::double precision")
-_CLOSEST: Any = literal_column("22::double precision")
 _NO_DOUBTS = literal_column("'{}'::text[]", ARRAY(Text))
 
 
@@ -379,8 +376,7 @@ class Vehicle(Node):
     ) -> GeoJSON | None:
         """Where it drove in a period: a LineString in order of time, without doubtful positions; null for none."""
         driven = positions.alias()
-        asked = _DEFAULT_ZOOM if zoom is None else func.least(func.greatest(zoom, _FARTHEST), _CLOSEST)
-        line = track(driven.c.location, driven.c.recorded_at, asked)
+        line = track(driven.c.location, driven.c.recorded_at, web_zoom(zoom))
         found: Any = (
             select(case((func.count() > literal_column("1"), line)))
             .where(

@@ -39,7 +39,7 @@ from sqlalchemy import (
 )
 
 from geo.columns import geometry
-from geo.sql import bound, from_wkb, lines_of, point, thinned
+from geo.sql import bound, from_wkb, lines_of, point, thinned, web_zoom
 from schema import periods
 from schema.changing import REPEATED, id_of, locked, seen, signed_in
 from schema.columns import demonstration, key, origin
@@ -265,7 +265,6 @@ class PatrolCheckpoint:
     )
 
 
-_DEFAULT_ZOOM: Any = literal_column("14::double precision")
 _INFINITY: Any = literal_column("'infinity'::timestamptz")
 
 
@@ -321,7 +320,7 @@ class Patrol(Node):
     ) -> GeoJSON | None:
         """Where it went, a MultiLineString, broken where it was silent for over ten minutes; null for nowhere."""
         went = func.driven(patrol.vehicle_id, patrol.started_at, func.coalesce(patrol.ended_at, _INFINITY))
-        drawn = thinned(lines_of(went), _DEFAULT_ZOOM if zoom is None else zoom, "MULTILINESTRING")
+        drawn = thinned(lines_of(went), web_zoom(zoom), "MULTILINESTRING")
         return case((~func.st_isempty(drawn), drawn))  # type: ignore[return-value]
 
 

@@ -37,6 +37,7 @@ from graphql.execution.collect_fields import FieldDetails
 from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource, get_argument_values, get_variable_values
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types.arguments import convert_arguments
 from strawberry.types.execution import ExecutionContext, PreExecutionError
 
@@ -230,7 +231,7 @@ class CompiledSchema(strawberry.Schema):
         self._documents: Kept[Document] = Kept(KEPT_SOURCE)
         self._statements: Kept[tuple[Statement, OperationDefinitionNode, Ceilings]] = Kept(KEPT_SQL)
         self._told: Kept[tuple[Told | Followed, OperationDefinitionNode, Ceilings]] = Kept(KEPT_SQL)
-        self._rules = (*specified_rules, MaxIntrospectionDepthRule, *rules)
+        self._rules = (*specified_rules, OneOfInputValidationRule, MaxIntrospectionDepthRule, *rules)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Nothing: Strawberry would log what callers sent. The doors log what they did not expect, without values."""

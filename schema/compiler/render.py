@@ -35,7 +35,7 @@ from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, aggregate_order_by
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql import visitors
-from sqlalchemy.sql.elements import Grouping, TextClause
+from sqlalchemy.sql.elements import ColumnClause, Grouping, TextClause
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import FromClause
 
@@ -468,6 +468,8 @@ class Renderer:
         """`{…}` of the row with this key, or null, for a list of many rows: each of the entity's few is made JSON once,
         and found by its place. Two lists that depend on no row are made once for the statement, whoever asks."""
         item, own = self.object(entity, alias.c, selected.children), alias.c[entity.key]
+        if isinstance(item, ColumnClause):  # nothing of the row is in it: a bare literal has no type
+            item = cast(item, Text)
         made = func.array_agg(aggregate_order_by(item, own), type_=ARRAY(Text))
         again = self.alias(entity)
         keys = func.array_agg(aggregate_order_by(again.c[entity.key], again.c[entity.key]), type_=ARRAY(own.type))

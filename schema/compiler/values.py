@@ -18,6 +18,8 @@ MAX_EXPONENT = 300
 MAX_BITS = 1000
 """A forged cursor's `1e9999999` is short to write and long to work with, or too large for a float."""
 
+LARGEST_SINGLE = 3.4028234663852886e38
+
 
 def storable(text: str, place: str) -> str:
     """The text, refused where it holds what PostgreSQL cannot: a NUL, or half of a surrogate pair."""
@@ -70,6 +72,10 @@ def converter(type_: Any, place: str) -> Callable[[Any], Any]:
             raise BadUserInput(f"{place}: a whole number of at most {bits} bits is expected")
         return made
 
+    def single(value: float) -> float:
+        # Beyond what a column of this type can hold, and on the same side of all that it does hold.
+        return value if abs(value) <= LARGEST_SINGLE else math.copysign(math.inf, value)
+
     def exact(value: Any) -> Decimal:
         return Decimal(str(number(value)))  # not Decimal(38.3), which is 38.2999999999999971578
 
@@ -94,6 +100,8 @@ def converter(type_: Any, place: str) -> Callable[[Any], Any]:
             return key
         case sqltypes.Integer():
             return whole
+        case sqltypes.REAL():
+            return lambda value: single(float(number(value)))
         case sqltypes.Float():
             return lambda value: float(number(value))
         case sqltypes.Numeric():

@@ -439,6 +439,20 @@ async def test_an_order_has_one_key_in_each_item(watch: Watch, order: Any) -> No
     await bad_input(watch, "query($v: [WardOrder!]) { wards(orderBy: $v) { nodes { id } } }", v=[order])
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        "{}",
+        "{ code: ASC, name: ASC }",
+        "{ code: null }",
+        "{ subCounty: {} }",
+        "{ subCounty: { code: ASC, name: ASC } }",
+    ],
+)
+async def test_so_it_has_where_it_stands_in_the_document(watch: Watch, order: str) -> None:
+    await bad_input(watch, f"{{ wards(orderBy: [{order}]) {{ nodes {{ id }} }} }}", v=None)
+
+
 @pytest.mark.parametrize("order", [{"boundary": {}}, {"boundary": {"distance": None}}], ids=str)
 async def test_an_order_by_distance_needs_a_place(watch: Watch, order: Any) -> None:
     query = "query($v: [WardOrder!]) { wards(orderBy: $v) { nodes { id } } }"
@@ -708,7 +722,7 @@ def test_values_in_the_document_are_bound_like_variables(one: str, other: str) -
 async def test_shapes_of_variables_do_not_mix_their_statements(watch: Watch) -> None:
     """The same document with other shapes of variables, in every order: each answer is that of its own statement."""
     query = (
-        "query($w: WardFilter, $d: Direction = ASC, $n: Int, $yes: Boolean = true, $k: [WardOrder!]) "
+        "query($w: WardFilter, $d: Direction! = ASC, $n: Int, $yes: Boolean = true, $k: [WardOrder!]) "
         "{ wards(where: $w, orderBy: $k, first: $n) { totalCount nodes { code @include(if: $yes) } } "
         "  sorted: wards(orderBy: { code: $d }, first: 1) { nodes { code } } }"
     )

@@ -45,6 +45,7 @@ class Answer:
     status: int
     body: bytes
     seconds: float
+    retry_after: str | None = None
 
     @property
     def data(self) -> Any:
@@ -104,7 +105,7 @@ class Door:
             raise Cut(repr(error)) from error
         if response.will_close:
             self.close()
-        return Answer(response.status, answer, time.perf_counter() - begun)
+        return Answer(response.status, answer, time.perf_counter() - begun, response.getheader("Retry-After"))
 
     def ask(self, query: str, variables: dict[str, Any] | None = None) -> Answer:
         return self.send(json.dumps({"query": query, "variables": variables}).encode())

@@ -79,3 +79,12 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     for document in [*DOCS.glob("*.md"), PROJECT / "README.md"]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_the_tour_stops_once_at_every_case() -> None:
+    linked = re.findall(
+        r"\]\(\.\./\.\./tests/queries/(\w+/\w+\.(?:graphql|sql|json))\)", (DOCS / "tour.md").read_text()
+    )
+    cases = [path.relative_to(PROJECT / "tests/queries") for path in PROJECT.glob("tests/queries/*/*.graphql")]
+    ends = (".graphql", ".sql", ".json")
+    assert sorted(linked) == sorted(str(case.with_suffix(end)) for case in cases for end in ends)

@@ -135,6 +135,10 @@ async def test_a_patrol_from_its_plan_to_its_end(desk: Desk) -> None:
     assert [member["person"]["displayName"] for member in seen["members"]] == ["Field Officer"] or seen["members"]
     assert seen["track"]["type"] == "MultiLineString"
     assert len(seen["track"]["coordinates"]) == 2
+    zooms = "query($r: String!) { patrol(reference: $r) { far: track(zoom: -1e300) least: track(zoom: 0) "
+    zooms += "near: track(zoom: 1e300) most: track(zoom: 22) } }"
+    drawn = (await desk.ask(zooms, r=planned["reference"]))["patrol"]
+    assert (drawn["far"], drawn["near"]) == (drawn["least"], drawn["most"])
     assert seen["route"]["type"] == "MultiLineString"  # its beat's
     coverage = seen["coverage"]
     assert coverage["plannedMeters"] == pytest.approx(2226.4, abs=1)

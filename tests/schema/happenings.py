@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ SPOTS = ((34.9189, -0.1723), (34.8726, -0.1594), (34.7617, -0.0917), (34.6, -0.2
 
 
 def happen(connection: psycopg.Connection[Any], some: random.Random) -> None:
-    """A few dozen incidents with their timelines and reporters, and a dozen vehicles."""
+    """A few dozen incidents with their timelines and reporters, a dozen vehicles, and what became of them."""
 
     def add(table: str, **values: Any) -> Any:
         made = sql.SQL("insert into {} ({}) values ({}) returning id").format(
@@ -64,7 +65,7 @@ def happen(connection: psycopg.Connection[Any], some: random.Random) -> None:
             )
         if some.random() < 0.5:
             add("incident_reporters", incident_id=incident, name=some.choice(("Otieno", "Atieno")))
-    departments = [None, *(add("departments", name=name) for name in ("Health", "Enforcement"))]
+    departments = [None, *(add("departments", name=name) for name in ("Roads", "Works"))]
     for number in range(14):
         vehicle = add(
             "vehicles",
@@ -85,3 +86,65 @@ def happen(connection: psycopg.Connection[Any], some: random.Random) -> None:
             "array[null::jsonb])",
             fix,
         )
+        if number % 2:
+            connection.execute(
+                "update vehicles set status = %s, call_sign = %s, department_id = %s where id = %s",
+                (
+                    some.choice(("available", "assigned")),
+                    some.choice((None, "Mike")),
+                    some.choice(departments),
+                    vehicle,
+                ),
+            )
+        for doubts in some.choices(("", "too_fast", "no_clock"), k=some.randint(0, 3)):
+            x, y = some.choice(SPOTS)
+            connection.execute(
+                "select take_fixes(array[%s::uuid], array[clock_timestamp() - %s * interval '1 second'], "
+                "array[%s::float8], array[%s::float8], array[null::real], array[null::real], array[null::real], "
+                "array[5::real], array[0.5::real], array[%s], array[null::jsonb])",
+                (device, some.choice((0, 0, 60)), x, y, doubts),
+            )
+    _changed(connection, some, spot)
+
+
+def _changed(connection: psycopg.Connection[Any], some: random.Random, spot: Callable[[], str]) -> None:
+    """What was learned of incidents afterwards, now and then from another hub, and late."""
+    incidents = [id_ for (id_,) in connection.execute("select id from incidents order by reference")]
+    connection.execute("insert into nodes (node, letter) values ('seme', 'S')")
+    for number in range(60):
+        id_ = some.choice(incidents)
+        column, value = some.choice(
+            (
+                ("title", some.choice(("Water", "Fire"))),
+                ("severity", some.choice(("minor", "extreme"))),
+                ("place", some.choice((None, "there"))),
+                ("location", spot()),
+            )
+        )
+        if some.random() < 0.6:
+            change = sql.SQL("update incidents set {} = %s where id = %s").format(sql.Identifier(column))
+            connection.execute(change, (value, id_))
+            continue
+        connection.execute("reset role")
+        connection.execute(
+            "insert into journal (node, entry, hlc, effective_at, recorded_at, tbl, object_id, op, after, areas, "
+            "audience, schema_version, payload_hash, salt) "
+            "select 'seme', %s, extract(epoch from t.at) * 1e6, t.at, t.at, 'incidents', %s, 'update', "
+            "jsonb_build_object(%s::text, %s::text), '{}', 'incidents', 1, sha256(''), decode(md5(''), 'hex') "
+            "from (select %s::timestamptz) t (at)",
+            (
+                number,
+                id_,
+                column,
+                _as_stored(connection, column, value),
+                BEGAN + timedelta(minutes=some.randint(80, 200)),
+            ),
+        )
+        connection.execute("set role hub_owner")
+
+
+def _as_stored(connection: psycopg.Connection[Any], column: str, value: Any) -> Any:
+    if column != "location":
+        return value
+    (stored,) = connection.execute("select %s::geometry::text", (value,)).fetchone() or (None,)
+    return stored

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from graphql import (
@@ -27,7 +28,7 @@ from graphql import (
 )
 from hypothesis import strategies as st
 
-from tests.schema.plain import LEFT_OUT, NODES, County, snake
+from tests.schema.plain import LEFT_OUT, NO_PAST, NODES, County, snake
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ ROOTS = (
 BY_KEY = {"incident": ("Incident", ("id", "reference")), "vehicle": ("Vehicle", ("id", "plate"))}
 """Roots that take one of two keys."""
 MOMENTS = ("asOf", "knownAt")
-"""Arguments that are not drawn: what was is compared in tests/hub/test_history.py."""
+"""Arguments that lead a root, and all below it, into the past."""
 ROWS = {
     "Ward": 7,
     "SubCounty": 7,
@@ -94,6 +95,8 @@ class Scope:
     prefix: str = ""
     """In a fragment, every key gets it: a fragment may be spread beside anything."""
     fields: dict[str, Drafted] = field(default_factory=dict)
+    past: int = 0
+    """Under a root of the past, a number for that root: a fragment of one moment's is not spread in another's."""
 
 
 @dataclass
@@ -219,6 +222,7 @@ class Values:
         self.county = county
         self.places = places
         self.areas = areas
+        self.moments = moments(county)
         self.meters = (0.5, 500, 2500.25, 10000, 40000, 200000)
         points = [row["label_point"] for row in county.rows["Ward"]]
         self.edges = sorted({point.x for point in points}), sorted({point.y for point in points})
@@ -226,6 +230,17 @@ class Values:
     def of(self, entity: str, name: str) -> list[Any]:
         column = snake(name)
         return sorted({row[column] for row in self.county.rows[entity] if row[column] is not None})
+
+
+def moments(county: County) -> list[datetime]:
+    """When something changed, was learned or was measured, and right before and after it."""
+    versions = [
+        row[span] for name in ("Incident", "Vehicle") for row in county.past[name] for span in ("valid", "known")
+    ]
+    happened = {end for span in versions for end in (span.lower, span.upper) if end is not None}
+    happened |= {row[column] for row in county.past["LatestPosition"] for column in ("recorded_at", "received_at")}
+    happened |= {row["at"] for row in county.rows["IncidentEntry"]}
+    return sorted({moment + timedelta(microseconds=off) for moment in happened for off in (-1, 0, 1)})
 
 
 class Draft:
@@ -239,9 +254,11 @@ class Draft:
         self.variables: dict[str, Any] = {}
         self.known: dict[tuple[str, str], list[str]] = {}
         self.fragments: dict[str, tuple[str, list[Any]]] = {}
+        self.spreadable: dict[tuple[str, int], list[str]] = {}
         self.walks: list[Walk] = []
         self.count = 0
         self.depth = 0
+        self.past = 0
 
     def chance(self, percent: int) -> bool:
         return self.number(0, 99) >= 100 - percent
@@ -278,7 +295,7 @@ class Draft:
             if isinstance(scope.type, GraphQLInterfaceType) and kind < 70:
                 # Keys of their own: a response key means one thing for all types of an interface.
                 on = self.schema.type_map[self.pick(NODES)]
-                below = self.selections(Scope(on, f"n{self.next()}_"), depth + 1, rows)
+                below = self.selections(Scope(on, f"n{self.next()}_", past=scope.past), depth + 1, rows)
                 items.append(("inline", on.name, self.directives(), below))
             elif kind < 80 or depth > 6:
                 items.append(self.field(scope, depth, rows))
@@ -291,12 +308,13 @@ class Draft:
 
     def fragment(self, scope: Scope, depth: int, rows: int) -> str:
         name = scope.type.name
-        known = [each for each, (on, _) in self.fragments.items() if on == name]
+        known = self.spreadable.setdefault((name, scope.past), [])
         if known and self.chance(40):
             return self.pick(known)
         number = self.next()
-        items = self.selections(Scope(scope.type, f"f{number}_"), depth + 1, rows)
+        items = self.selections(Scope(scope.type, f"f{number}_", past=scope.past), depth + 1, rows)
         self.fragments[f"F{number}"] = (name, items)
+        known.append(f"F{number}")
         return f"F{number}"
 
     def directives(self) -> str:
@@ -324,6 +342,8 @@ class Draft:
     def new_field(self, scope: Scope, rows: int) -> Drafted:
         fields = scope.type.fields
         names = list(ROOTS) if scope.type is self.schema.query_type else self.known_fields(scope.type)
+        if scope.past:
+            names = [name for name in names if (scope.type.name, name) not in NO_PAST]
         if rows > MOST_ROWS:
             names = [name for name in names if is_leaf_type(get_named_type(fields[name].type))] or names
         relations = [name for name in names if not is_leaf_type(get_named_type(fields[name].type))]
@@ -334,8 +354,20 @@ class Draft:
         if scope.prefix or not plain or self.chance(15):
             key = f"{scope.prefix}{name}{self.next() if not plain or self.chance(50) else ''}"
         below = Scope(type_) if isinstance(type_, (GraphQLObjectType, GraphQLInterfaceType)) else None
-        arguments, walk = self.arguments(fields[name].args, name)
-        return Drafted(key, name, arguments, below, walk)
+        self.past = scope.past
+        then = {
+            moment: self.value(fields[name].args[moment].type, name=moment)
+            for moment, percent in zip(MOMENTS, (30, 20), strict=True)
+            if moment in fields[name].args and self.chance(percent)
+        }
+        if then:
+            self.past = self.next()
+        if below is not None:
+            below.past = self.past
+        arguments, walk = self.arguments(
+            {name: definition for name, definition in fields[name].args.items() if name not in MOMENTS}, name
+        )
+        return Drafted(key, name, {**arguments, **then}, below, walk)
 
     def known_fields(self, type_: GraphQLObjectType | GraphQLInterfaceType) -> list[str]:
         """Those whose meaning the plain side knows."""
@@ -359,7 +391,7 @@ class Draft:
             return {
                 name: self.argument("few" if name == "first" else name, definition.type, entity)
                 for name, definition in definitions.items()
-                if name not in MOMENTS and (isinstance(definition.type, GraphQLNonNull) or self.chance(60))
+                if isinstance(definition.type, GraphQLNonNull) or self.chance(60)
             }, None
         arguments: dict[str, str] = {}
         entity = get_named_type(definitions["where"].type).name.removesuffix("Filter")
@@ -507,6 +539,7 @@ class Draft:
             name
             for name, field in type_.fields.items()
             if _known(type_, name, get_named_type(field.type).name, self.values.county.rows, self.schema)
+            and not (self.past and (re.sub("(Filter|Order)$", "", type_.name), name) in NO_PAST)
         ]
         if type_.is_one_of:
             if self.depth > 3:
@@ -541,7 +574,7 @@ class Draft:
                 return self.pick((0, 1, 2, 3, 5, 10, 50, 5000))
             case "Int" if name == "few":
                 return self.pick((0, 1, 2, 5, 100))
-        pool = self.pool(entity, name)
+        pool = self.values.moments if type_ == "DateTime" and name in MOMENTS else self.pool(entity, name)
         match type_:
             case "ID":
                 return str(self.pick(pool)) if pool and self.chance(85) else "0190b4a2-7c1e-7d3a-9f00-1b2c3d4e5f60"

@@ -11,9 +11,9 @@ import base64
 import functools
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -64,7 +64,7 @@ ENTITIES = {
     "Area": Entity("areas", ("level", "code")),
     "AreaName": Entity("area_names", ("kind", "name"), SOURCE),
     "AreaMembership": Entity("area_memberships", ("accepted",), {"parent": ("Area", "parent_id"), **SOURCE}),
-    "AreaBoundary": Entity("area_boundaries", (), SOURCE, shapes=("boundary",)),
+    "AreaBoundary": Entity("area_boundaries", (), SOURCE, shapes=UNIT),
     "AreaFigure": Entity("area_figures", ("figure", "as_of"), SOURCE),
     "Water": Entity("waters", ("name",), SOURCE, shapes=("boundary",)),
     "County": Entity(
@@ -107,6 +107,16 @@ ENTITIES = {
 
 LEFT_OUT = {("Person", "roles"), ("Person", "areas"), ("Incident", "photos"), ("Landmark", "ward")}
 """Fields that are not drawn: what they mean is another matter than filters, orders and pages."""
+
+PAST = {
+    "Incident": Entity("incident_versions", shapes=("location",), key="number"),
+    "Vehicle": Entity("vehicle_versions", key="number"),
+    "LatestPosition": Entity("positions", shapes=("location",)),
+}
+"""What tells how an entity was: a table of versions, or of all that was measured."""
+
+NO_PAST = {("Incident", "reporter")}
+"""Fields that lead to something without a history."""
 
 NEAREST = {
     "nearestVehicles": ("Vehicle", "LatestPosition", "vehicle"),
@@ -178,6 +188,10 @@ class Row(dict[str, Any]):
     """One row of a table, by column."""
 
     entity: str
+    measured: str
+    """Under which name its metres are kept: versions of one row stand at several places."""
+    county: County
+    """Whose row it is: as a caller sees it, at a moment."""
 
     @property
     def id(self) -> str:
@@ -190,9 +204,21 @@ class County:
 
     rows: dict[str, list[Row]]
     meters: dict[tuple[str, str, tuple[float, float]], float]
-    """By row id, column and place."""
+    """By what was measured, column and place."""
     posts: dict[Any, set[Any]]
     """The areas that people answer for."""
+    past: dict[str, list[Row]]
+    """The rows of the tables in `PAST`."""
+    today: County | None = None
+    """Beside what was: what is."""
+
+    def __post_init__(self) -> None:
+        self.rows = {name: [self._mine(row, name) for row in rows] for name, rows in self.rows.items()}
+
+    def _mine(self, row: Row, entity: str) -> Row:
+        mine = Row(row)
+        mine.entity, mine.measured, mine.county = entity, row.measured, self
+        return mine
 
     def seen_by(self, caller: Caller) -> County:
         """The rows that the policies let somebody see."""
@@ -226,57 +252,156 @@ class County:
             for row in self.rows["Person"]
             if own(row, "id") or caller.people == "all" or (caller.people == "area" and row["id"] in beside)
         ]
-        return County(seen, self.meters, self.posts)
+        # What an incident was is for whoever it was for then; their own reports do not lead people into the past.
+        past = {
+            "Incident": [
+                row
+                for row in self.past["Incident"]
+                if caller.incidents == "all" or (caller.incidents == "area" and row["ward_id"] in mine)
+            ],
+            "Vehicle": self.past["Vehicle"] if caller.fleet else [],
+            "LatestPosition": self.past["LatestPosition"] if caller.fleet else [],
+        }
+        return County(seen, self.meters, self.posts, past)
+
+    def at(self, as_of: datetime | None, known_at: datetime | None) -> County:
+        """The county as it was at a moment, as far as was known at another: nothing of what comes after that."""
+        if as_of is None and known_at is None:
+            return self
+        known = known_at or datetime.max.replace(tzinfo=UTC)
+        then = min(as_of or known, known)
+        rows = dict(self.rows)
+        for name in ("Incident", "Vehicle"):
+            rows[name] = [row for row in self.past[name] if then in row["valid"] and known in row["known"]]
+        rows["IncidentEntry"] = [row for row in self.rows["IncidentEntry"] if row["at"] <= then]
+        heard = [
+            row
+            for row in self.past["LatestPosition"]
+            if then - timedelta(days=7) < row["recorded_at"] <= then and row["received_at"] <= known
+            if row["doubts"] in ([], ["no_clock"])
+        ]
+        last: dict[Any, Row] = {}
+        for row in sorted(sorted(heard, key=lambda row: str(row["device_id"]), reverse=True), key=_recorded):
+            last[row["vehicle_id"]] = row
+        rows["LatestPosition"] = list(last.values())
+        units = list(self._units(then.astimezone(timezone(timedelta(hours=3))).date()))
+        for name, level in (("County", "county"), ("SubCounty", "sub_county"), ("Ward", "ward")):
+            rows[name] = [unit for unit in units if unit["level"] == level]
+        return County(rows, self.meters, self.posts, self.past, self)
+
+    def _units(self, day: date) -> Iterator[Row]:
+        """Counties, sub-counties and wards by the facts of a day; one of which something is unknown is left out."""
+
+        def facts(entity: str, area: Row) -> list[Row]:
+            return [row for row in self.rows[entity] if row["area_id"] == area["id"]]
+
+        def figure(area: Row, called: str) -> Row | None:
+            """The latest that speaks of the day or earlier; of two sources the one published later."""
+            spoken = [row for row in facts("AreaFigure", area) if row["figure"] == called and row["as_of"] <= day]
+            published = {row["id"]: self.by_id["Source", str(row["source_id"])]["published"] for row in spoken}
+            return max(
+                spoken,
+                key=lambda row: (row["as_of"], published[row["id"]] or date.min, row["id"]),
+                default=None,
+            )
+
+        for area in self.rows["Area"]:
+            names = [row for row in facts("AreaName", area) if day in row["valid"]]
+            official = next((row["name"] for row in names if row["kind"] == "official"), None)
+            memberships = [row for row in facts("AreaMembership", area) if row["accepted"] and day in row["valid"]]
+            outlines = [row for row in facts("AreaBoundary", area) if row["accepted"] and day in row["valid"]]
+            people, land = figure(area, "population"), figure(area, "land_area_km2")
+            if official is None or not outlines or people is None or land is None:
+                continue
+            if not memberships and area["level"] != "county":
+                continue
+            (outline,) = outlines
+            drawn = ("boundary", "boundary_json", "label_point", "label_point_json", "generalised_meters")
+            unit = Row({column: outline[column] for column in drawn})
+            unit.measured = outline.measured
+            unit.update(
+                id=area["id"],
+                level=area["level"],
+                code=area["code"],
+                name=official,
+                aliases=sorted(row["name"] for row in names if row["kind"] == "alias"),
+                population=int(people["value"]),
+                population_year=people["as_of"].year,
+                area_km2=float(land["value"]),
+            )
+            for column in ("county_id", "sub_county_id"):
+                unit[column] = memberships[0]["parent_id"] if memberships else None
+            yield unit
 
     @functools.cached_property
     def by_id(self) -> dict[tuple[str, str], Row]:
         return {(name, row.id): row for name, rows in self.rows.items() for row in rows}
 
-    @functools.cache  # noqa: B019 - one county for a run
-    def related(self, entity: str, column: str, id_: str) -> list[Row]:
-        return [row for row in self.rows[entity] if str(row[column]) == id_]
+    @functools.cached_property
+    def _by_column(self) -> dict[tuple[str, str], dict[str, list[Row]]]:
+        return {}
 
-    def __hash__(self) -> int:
-        return id(self)
+    def related(self, entity: str, column: str, id_: str) -> list[Row]:
+        """The rows whose column holds an id."""
+        if (entity, column) not in self._by_column:
+            sorted_: dict[str, list[Row]] = {}
+            for row in self.rows[entity]:
+                sorted_.setdefault(str(row[column]), []).append(row)
+            self._by_column[entity, column] = sorted_
+        return self._by_column[entity, column].get(id_, [])
+
+
+def _recorded(row: Row) -> Any:
+    return row["recorded_at"]
 
 
 def read_county(url: str, places: Sequence[tuple[float, float]]) -> County:
     """One query for each table, and one for each shape's distances."""
-    rows: dict[str, list[Row]] = {}
     meters: dict[tuple[str, str, tuple[float, float]], float] = {}
     with psycopg.connect(url, row_factory=dict_row) as connection:
-        for name, entity in ENTITIES.items():
-            table = sql.Identifier(entity.table)
-            dated = sql.SQL(", lower(valid) as valid_from, upper(valid) as valid_to") if _dated(name) else sql.SQL("")
-            drawn = sql.SQL("").join(
-                sql.SQL(", st_asbinary({0}) as {1}, st_asgeojson({0}, 7) as {2}").format(
-                    sql.Identifier(column), sql.Identifier(column), sql.Identifier(f"{column}_json")
-                )
-                for column in entity.shapes
-            )
-            rows[name] = []
-            for found in connection.execute(sql.SQL("select *{}{} from {}").format(dated, drawn, table)):
-                row = Row(found)
-                row.entity = name
-                row["id"] = row[entity.key]
-                for column in entity.shapes:
-                    row[column] = shapely.from_wkb(bytes(row[column]))
-                rows[name].append(row)
-            for column in entity.shapes:
-                distances = connection.execute(
-                    sql.SQL(
-                        "select {} as id, x, y, "
-                        "st_distance({}::geography, st_setsrid(st_makepoint(x, y), 4326)::geography) as meters "
-                        "from {}, unnest(%s::float8[], %s::float8[]) as place (x, y)"
-                    ).format(sql.Identifier(entity.key), sql.Identifier(column), table),
-                    ([x for x, _ in places], [y for _, y in places]),
-                )
-                for found in distances:
-                    meters[str(found["id"]), column, (found["x"], found["y"])] = found["meters"]
+        rows = {name: _read(connection, name, entity, places, meters) for name, entity in ENTITIES.items()}
+        past = {name: _read(connection, name, entity, places, meters) for name, entity in PAST.items()}
         posts: dict[Any, set[Any]] = {}
         for found in connection.execute("select person_id, area_id from person_areas where until is null"):
             posts.setdefault(found["person_id"], set()).add(found["area_id"])
-    return County(rows, meters, posts)
+    return County(rows, meters, posts, past)
+
+
+def _read(
+    connection: psycopg.Connection[Any],
+    name: str,
+    entity: Entity,
+    places: Sequence[tuple[float, float]],
+    meters: dict[tuple[str, str, tuple[float, float]], float],
+) -> list[Row]:
+    table = sql.Identifier(entity.table)
+    dated = sql.SQL(", lower(valid) as valid_from, upper(valid) as valid_to") if _dated(name) else sql.SQL("")
+    drawn = sql.SQL("").join(
+        sql.SQL(", st_asbinary({0}) as {1}, st_asgeojson({0}, 7) as {2}").format(
+            sql.Identifier(column), sql.Identifier(column), sql.Identifier(f"{column}_json")
+        )
+        for column in entity.shapes
+    )
+    rows = []
+    for found in connection.execute(sql.SQL("select *{}{} from {}").format(dated, drawn, table)):
+        row = Row(found)
+        row.measured = f"{entity.table} {row[entity.key]}"
+        row["id"] = row[ENTITIES[name].key]
+        for column in entity.shapes:
+            row[column] = shapely.from_wkb(bytes(row[column]))
+        rows.append(row)
+    for column in entity.shapes:
+        distances = connection.execute(
+            sql.SQL(
+                "select {} as key, x, y, "
+                "st_distance({}::geography, st_setsrid(st_makepoint(x, y), 4326)::geography) as meters "
+                "from {}, unnest(%s::float8[], %s::float8[]) as place (x, y)"
+            ).format(sql.Identifier(entity.key), sql.Identifier(column), table),
+            ([x for x, _ in places], [y for _, y in places]),
+        )
+        for found in distances:
+            meters[f"{entity.table} {found['key']}", column, (found["x"], found["y"])] = found["meters"]
+    return rows
 
 
 def _dated(name: str) -> bool:
@@ -314,23 +439,31 @@ class Plain:
 
     # -- root fields
 
-    def _list(self, entity: str, _root: Any, _info: Any, **arguments: Any) -> Any:
-        return self._page(entity, self.county.rows[entity], arguments)
+    def _then(self, arguments: dict[str, Any]) -> County:
+        """The county of the moment that the arguments say, which they lose."""
+        moments = (arguments.pop(name, None) for name in ("asOf", "knownAt"))
+        as_of, known_at = (moment and datetime.fromisoformat(moment) for moment in moments)
+        return self.county.at(as_of, known_at)
 
-    def _by_key(self, entity: str, _root: Any, _info: Any, **key: str) -> Any:
-        ((name, value),) = key.items()
+    def _list(self, entity: str, _root: Any, _info: Any, **arguments: Any) -> Any:
+        county = self._then(arguments)
+        return self._page(county, entity, county.rows[entity], arguments)
+
+    def _by_key(self, entity: str, _root: Any, _info: Any, **arguments: Any) -> Any:
+        county = self._then(arguments)
+        ((name, value),) = arguments.items()
         value = value.lower() if name == "id" else value
-        return next((row for row in self.county.rows[entity] if str(row[name]) == value), None)
+        return next((row for row in county.rows[entity] if str(row[name]) == value), None)
 
     def _nearestVehicles(self, _root: Any, _info: Any, to: Sequence[float], **arguments: Any) -> Any:
-        return self._nearest("nearestVehicles", to, arguments)
+        return self._nearest(self.county, "nearestVehicles", to, arguments)
 
-    def _nearest(self, name: str, to: Sequence[float], arguments: dict[str, Any]) -> Any:
+    def _nearest(self, county: County, name: str, to: Sequence[float], arguments: dict[str, Any]) -> Any:
         entity, placed, member = NEAREST[name]
         found = []
-        for place in self.county.rows[placed]:
-            row = self.county.by_id[entity, place.id]
-            if self.holds(entity, row, arguments.get("where") or {}):
+        for place in county.rows[placed]:
+            row = county.by_id.get((entity, place.id))
+            if row is not None and self.holds(entity, row, arguments.get("where") or {}):
                 found.append((self._meters(place, "location", to), row["id"], row))
         first = arguments.get("first")
         best = sorted(found, key=lambda each: each[:2])[: 5 if first is None else first]
@@ -340,23 +473,25 @@ class Plain:
         found = (self.county.by_id.get((entity, id.lower())) for entity in NODES)
         return next((row for row in found if row is not None), None)
 
-    def _county(self, _root: Any, _info: Any) -> Any:
-        return min(self.county.rows["County"], key=lambda row: (row["code"], row.id), default=None)
+    def _county(self, _root: Any, _info: Any, **moment: Any) -> Any:
+        return min(self._then(moment).rows["County"], key=lambda row: (row["code"], row.id), default=None)
 
-    def _ward(self, _root: Any, _info: Any, code: str) -> Any:
-        return next((row for row in self.county.rows["Ward"] if row["code"] == code), None)
+    def _ward(self, _root: Any, _info: Any, code: str, **moment: Any) -> Any:
+        return next((row for row in self._then(moment).rows["Ward"] if row["code"] == code), None)
 
-    def _subCounty(self, _root: Any, _info: Any, code: str) -> Any:
-        return next((row for row in self.county.rows["SubCounty"] if row["code"] == code), None)
+    def _subCounty(self, _root: Any, _info: Any, code: str, **moment: Any) -> Any:
+        return next((row for row in self._then(moment).rows["SubCounty"] if row["code"] == code), None)
 
-    def _wardAt(self, _root: Any, _info: Any, point: Sequence[float]) -> Any:
+    def _wardAt(self, _root: Any, _info: Any, point: Sequence[float], **moment: Any) -> Any:
         place = shapely.Point(point)
-        holding = [row for row in self.county.rows["Ward"] if row["boundary"].covers(place)]
+        holding = [row for row in self._then(moment).rows["Ward"] if row["boundary"].covers(place)]
         return min(holding, key=lambda row: (row["code"], row.id), default=None)
 
-    def _nearestWard(self, _root: Any, _info: Any, point: Sequence[float]) -> Any:
+    def _nearestWard(self, _root: Any, _info: Any, point: Sequence[float], **moment: Any) -> Any:
         return min(
-            self.county.rows["Ward"], key=lambda row: (self._meters(row, "boundary", point), row.id), default=None
+            self._then(moment).rows["Ward"],
+            key=lambda row: (self._meters(row, "boundary", point), row.id),
+            default=None,
         )
 
     # -- fields
@@ -367,13 +502,14 @@ class Plain:
             return self._other(row, name)
         if name in declared.many:
             target, column = declared.many[name]
-            return self._page(target, self.county.related(target, column, row.id), arguments)
+            return self._page(row.county, target, row.county.related(target, column, row.id), arguments)
         if name in NEAREST:
-            return self._nearest(name, (row["location"].x, row["location"].y), arguments)
+            return self._nearest(row.county, name, (row["location"].x, row["location"].y), arguments)
         if name == "distanceMeters":
             return self._meters(row, MEASURED[entity], arguments["from"])
         if (entity, name) == ("Area", "name"):
-            units = (self.county.by_id.get((unit, row.id)) for unit in ("Ward", "SubCounty", "County"))
+            today = row.county.today or row.county
+            units = (today.by_id.get((unit, row.id)) for unit in ("Ward", "SubCounty", "County"))
             return next(unit["name"] for unit in units if unit)
         column = snake(name)
         value = row[column]
@@ -394,19 +530,19 @@ class Plain:
         declared = ENTITIES[row.entity]
         if name in declared.one:
             target, column = declared.one[name]
-            return self.county.by_id.get((target, str(row[column])))
+            return row.county.by_id.get((target, str(row[column])))
         target, column = declared.back[name]
-        return next(iter(self.county.related(target, column, row.id)), None)
+        return next(iter(row.county.related(target, column, row.id)), None)
 
     def _is_enum(self, entity: str, name: str) -> bool:
         return isinstance(get_named_type(self.schema.type_map[entity].fields[name].type), GraphQLEnumType)  # type: ignore[attr-defined]
 
     def _meters(self, row: Row, column: str, place: Sequence[float]) -> float:
-        return self.county.meters[row.id, column, (float(place[0]), float(place[1]))]
+        return self.county.meters[row.measured, column, (float(place[0]), float(place[1]))]
 
     # -- lists
 
-    def _page(self, entity: str, rows: Iterable[Row], arguments: dict[str, Any]) -> dict[str, Any]:
+    def _page(self, county: County, entity: str, rows: Iterable[Row], arguments: dict[str, Any]) -> dict[str, Any]:
         first, last = arguments.get("first"), arguments.get("last")
         if first is not None and last is not None:
             raise GraphQLError("first and last")
@@ -421,7 +557,7 @@ class Plain:
         for name in ("after", "before"):
             cursor = arguments.get(name)
             if cursor is not None:
-                at = before_(self.county.by_id[entity, id_in(cursor, {row.id for row in self.county.rows[entity]})])
+                at = before_(county.by_id[entity, id_in(cursor, {row.id for row in county.rows[entity]})])
                 page = [row for row in page if (before_(row) > at if name == "after" else before_(row) < at)]
         rest = page
         page = page[len(page) - min(last, len(page)) :] if last is not None else page[: 50 if first is None else first]
@@ -460,11 +596,12 @@ class Plain:
         preceding = following = False
         if rest:  # a page of no rows
             preceding, following = (True, False) if arguments.get("last") is not None else (False, True)
-        ids = {row.id for row in self.county.rows[listed[0].entity]} if listed else set()
+        county = listed[0].county if listed else self.county
+        ids = {row.id for row in county.rows[listed[0].entity]} if listed else set()
         for name in ("after", "before"):
             cursor = arguments.get(name)
             if cursor is not None and listed:
-                at = key(self.county.by_id[listed[0].entity, id_in(cursor, ids)])
+                at = key(county.by_id[listed[0].entity, id_in(cursor, ids)])
                 if name == "after":
                     preceding = preceding or any(not key(row) > at for row in listed)
                 else:
@@ -531,7 +668,7 @@ class Plain:
             return other is not None and self.holds(other.entity, other, value)
         if name in declared.many:
             target, column = declared.many[name]
-            others = self.county.related(target, column, row.id)
+            others = row.county.related(target, column, row.id)
             for quantifier, inner in value.items():
                 found = [self.holds(target, other, inner) for other in others]
                 if not {"some": any(found), "every": all(found), "none": not any(found)}[quantifier]:
