@@ -22,7 +22,7 @@ from hub import events, graphql, health, pages, sign_in, websocket
 from hub.database.session import Sessions
 from hub.demonstration import door as demonstration
 from hub.following import Moves, Stream
-from hub.front import Straight
+from hub.front import Hosts, Straight
 from hub.identity.sign_ins import Identity
 from hub.identity.stays import Stays
 from hub.intake import door as intake
@@ -103,17 +103,17 @@ def create_app(settings: Settings, worker: int = 1) -> Starlette:
         await reserved.close()
         await sessions.close()
 
-    found = routes(settings)
-    operations = next(route for route in found if isinstance(route, Route) and route.path == "/graphql")
+    hosts: set[str] = set()
     packed = partial(GZipMiddleware, minimum_size=tiles.PACKED_FROM, compresslevel=4)
     app = Starlette(
-        routes=found,
+        routes=routes(settings),
         lifespan=lifespan,
         middleware=[
+            Middleware(Straight, hosts=hosts, packed=packed),
             Middleware(Counted),
             Middleware(pages.SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(settings.server.allowed_hosts), www_redirect=False),
-            Middleware(Straight, route=operations, packed=packed),
+            Middleware(Hosts, hosts=hosts),
             Middleware(packed),
         ],
         exception_handlers={HTTPException: _plain},

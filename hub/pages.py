@@ -64,7 +64,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 }
 
 
-_STRICT = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+STRICT = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
 class SecurityHeaders:
@@ -82,7 +82,7 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 own = message.get("headers", ())
                 names = {name for name, _ in own}
-                message["headers"] = [*own, *(each for each in _STRICT if each[0] not in names)]
+                message["headers"] = [*own, *(each for each in STRICT if each[0] not in names)]
             await send(message)
 
         await self.app(scope, receive, guarded)

@@ -52,10 +52,16 @@ class Counted:
 
 
 def _count(scope: Scope, kind: str, code: str, seconds: float) -> None:
-    door = _door(scope, kind)
-    figures.count(figures.REQUESTS, door, code)
     if kind == "http":
-        figures.took(figures.REQUEST_SECONDS, door, seconds)
+        count(_door(scope, kind), code, seconds)
+    else:
+        figures.count(figures.REQUESTS, _door(scope, kind), code)
+
+
+def count(door: str, code: str, seconds: float) -> None:
+    """A request to a door, and how long its answer took to begin."""
+    figures.count(figures.REQUESTS, door, code)
+    figures.took(figures.REQUEST_SECONDS, door, seconds)
 
 
 def _door(scope: Scope, kind: str) -> str:
