@@ -60,7 +60,7 @@ class Straight:
             status = response.status_code
         finally:
             requests.count(PATH, str(status), perf_counter() - begun)
-        response.raw_headers += pages.STRICT
+        response.raw_headers += pages.DATA_STRICT
         await self._sent(response, headers)(scope, receive, send)
 
     def _sent(self, response: Response, headers: dict[str, str]) -> ASGIApp:

@@ -66,9 +66,19 @@ SECURITY_HEADERS: Mapping[str, str] = {
 
 STRICT = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
+DATA_STRICT = [
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+"""The same for an answer that is JSON by its media type, which loads nothing and is no page: each header that is sent
+is looked through once more on its way."""
+
+_JSON = (b"content-type", b"application/json")
+
 
 class SecurityHeaders:
-    """Puts the same strict headers on every answer of the hub; an answer that sets one of them itself keeps its own."""
+    """Puts the same strict headers on every answer that comes through here; one that sets some itself keeps its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -82,7 +92,8 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 own = message.get("headers", ())
                 names = {name for name, _ in own}
-                message["headers"] = [*own, *(each for each in STRICT if each[0] not in names)]
+                strict = DATA_STRICT if _JSON in own else STRICT
+                message["headers"] = [*own, *(each for each in strict if each[0] not in names)]
             await send(message)
 
         await self.app(scope, receive, guarded)
