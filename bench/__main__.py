@@ -24,12 +24,12 @@ from bench import exports, fleet, maps, reads, report
 from bench.county import LARGE, NAME, ORDINARY, SMALL, Scale, fill
 from bench.load import Broken
 from bench.peers import installing, serving
-from bench.questions import ANEW, KEPT, QUESTIONS
+from bench.questions import ANEW, KEPT, QUESTIONS, Question
 from bench.report import Figure
 from tests.faults.ground import Ground
 
 READS = tuple(question.name for question in QUESTIONS)
-TILES = tuple(f"tiles_{kind}z{zoom}" for kind in ("", "miss_") for zoom in maps.ZOOMS)
+TILES = tuple(f"tiles_z{zoom}" for zoom in maps.ZOOMS)
 PARTS = (
     *READS,
     *TILES,
@@ -42,7 +42,8 @@ PARTS = (
 )
 SCALES = {"ordinary": ORDINARY, "large": LARGE, "small": SMALL}
 EXPORTED, MAPS, FIXES_A_SECOND, FANOUT_SECONDS = 50_000, 1_000, 500, 20
-SECONDS_OF_MISSES = 2
+SECONDS_OF_TILES = 3
+"""Of each run at most: there are seven zooms."""
 RAISED = {"HUB_FIXES_AT_ONCE": "1000000", "HUB_FIXES_PER_SECOND": "10000", "HUB_STATEMENT_SECONDS": "60"}
 
 
@@ -105,6 +106,11 @@ class Bench:
         starts: list[tuple[str, set[str], Callable[[], serving.Peer]]] = [
             ("raw", set(READS), lambda: serving.raw(work, ground.county.login_url, token, bodies)),
             ("tipg", set(TILES), lambda: serving.tipg(work, database)),
+            (
+                "anew",
+                {*TILES, *(question.name for question in QUESTIONS if question.kept)},
+                lambda: serving.forgetful(ground.county.login_url, work),
+            ),
         ]
         for plans in (ANEW, KEPT):
             asked = {question.name for question in QUESTIONS if question.plans == plans}
@@ -121,11 +127,11 @@ class Bench:
             except installing.Missing as error:
                 self.lack(name.split()[0], str(error))
 
-    def _readers(self, plans: str) -> dict[str, str]:
-        """Who answers a question that is best planned in this way."""
+    def _readers(self, question: Question) -> dict[str, str]:
+        """Who answers a question, each in the way that is best for it."""
         found = {"hub": self.urls["hub"]}
-        for name in ("raw", "postgraphile", "strawberry"):
-            url = self.urls.get(f"{name} {plans}") or self.urls.get(name)
+        for name in ("raw", "postgraphile", "strawberry", *(["anew"] if question.kept else [])):
+            url = self.urls.get(f"{name} {question.plans}") or self.urls.get(name)
             if url:
                 found[name] = url
         return found
@@ -139,14 +145,12 @@ class Bench:
         database = ground.county.owner_url
         made: dict[str, Callable[[Lack], Figure]] = {}
         for question in QUESTIONS:
-            made[question.name] = partial(
-                reads.measured, question, self._readers(question.plans), ground.county.login_url, token, *shared
-            )
+            made[question.name] = partial(reads.measured, question, self._readers(question), token, *shared)
+        anew = self.urls.get("anew", "")
         for zoom in maps.ZOOMS:
-            made[f"tiles_z{zoom}"] = partial(maps.measured, zoom, hub, token, tipg, *shared)
-        for zoom in maps.ZOOMS:
-            made[f"tiles_miss_z{zoom}"] = partial(
-                maps.missed, zoom, ground.county.login_url, token, tipg, owner, work, self.rounds, SECONDS_OF_MISSES
+            seconds = min(self.seconds, SECONDS_OF_TILES)
+            made[f"tiles_z{zoom}"] = partial(
+                maps.measured, zoom, hub, token, tipg, anew, owner, work, self.rounds, seconds
             )
         made["export_50k_ms"] = lambda _: exports.frames(hub, token, owner, database, EXPORTED)
         made["export_memory_mb"] = lambda _: exports.memory(hub, token, ground.pids(), owner)

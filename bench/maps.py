@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 import psycopg
 
 from bench import load
-from bench.peers import installing, serving
 from bench.report import Figure
 from tests.tiles import Feature, read
 
@@ -55,6 +54,7 @@ def measured(
     hub: str,
     token: str,
     tipg: str,
+    anew: str,
     owner: psycopg.Connection,
     work: Path,
     rounds: int,
@@ -70,34 +70,12 @@ def measured(
         theirs, their_first = _first(tipg, "", [tipg_path(tile) for tile in tiles])
         note += f" (tipg {their_first:.1f}); " + _same(ours, theirs)
         targets["tipg"] = load.Target(tipg, load.get(map(tipg_path, tiles)))
+    if anew:
+        _first(anew, token, [hub_path(tile) for tile in tiles])
+        targets["anew"] = load.Target(anew, load.get(map(hub_path, tiles)), token)
     heard = load.in_turns(targets, owner, work, rounds=rounds, seconds=seconds, lack=lack)
     note += ". KB a tile: " + ", ".join(f"{name} {one.bytes_each / 1000:.0f}" for name, one in heard.items())
     return _figure(f"tiles_z{zoom}", f"open incidents, zoom {zoom}, kept", heard, note)
-
-
-def missed(
-    zoom: int,
-    login_url: str,
-    token: str,
-    tipg: str,
-    owner: psycopg.Connection,
-    work: Path,
-    rounds: int,
-    seconds: int,
-    lack: Callable[[str, str], None],
-) -> Figure:
-    """The same from a hub that makes each tile anew, as after a change. Raises Broken."""
-    tiles = tiles_of(owner, zoom)
-    try:
-        with serving.forgetful(login_url, work) as anew:
-            _first(anew.url, token, [hub_path(tile) for tile in tiles])  # it listens before its workers are there
-            targets = {"hub": load.Target(anew.url, load.get(map(hub_path, tiles)), token)}
-            if tipg:
-                targets["tipg"] = load.Target(tipg, load.get(map(tipg_path, tiles)))
-            heard = load.in_turns(targets, owner, work, rounds=rounds, seconds=seconds, lack=lack)
-    except installing.Missing as error:
-        raise load.Broken(str(error)) from error
-    return _figure(f"tiles_miss_z{zoom}", f"open incidents, zoom {zoom}, each made anew", heard)
 
 
 def _figure(name: str, says: str, heard: dict[str, load.Heard], note: str = "") -> Figure:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 
 from bench import load
-from bench.peers import installing, serving
 from bench.questions import Question, check
 from bench.report import Figure
 
@@ -32,7 +30,6 @@ def asker(url: str, token: str) -> Callable[[bytes], bytes]:
 def measured(
     question: Question,
     urls: dict[str, str],
-    login_url: str,
     token: str,
     owner: psycopg.Connection,
     work: Path,
@@ -41,25 +38,6 @@ def measured(
     lack: Callable[[str, str], None],
 ) -> Figure:
     """One question. Who answers otherwise than the hub is told of by `lack` and left out. Raises Broken."""
-    with ExitStack() as held:
-        if question.kept:
-            try:
-                urls = urls | {"anew": held.enter_context(serving.forgetful(login_url, work)).url}
-            except installing.Missing as error:
-                lack("anew", str(error))
-        return _measured(question, urls, token, owner, work, rounds, seconds, lack)
-
-
-def _measured(
-    question: Question,
-    urls: dict[str, str],
-    token: str,
-    owner: psycopg.Connection,
-    work: Path,
-    rounds: int,
-    seconds: int,
-    lack: Callable[[str, str], None],
-) -> Figure:
     tokens = {name: token if name in ("hub", "anew") else "" for name in urls}
     wrong = check(question, {name: asker(url, tokens[name]) for name, url in urls.items()})
     for name, why in wrong.items():

@@ -223,20 +223,32 @@ class _Held:
             self._sessions.turns.give(self._key)
 
     async def _acquired(self, pool: asyncpg.Pool) -> asyncpg.Connection:
-        begun = perf_counter()
+        begun, sessions = perf_counter(), self._sessions
+        # A clock costs more than what it is for: it runs only where somebody else must finish first.
+        patience = None if sessions.used < sessions.size else sessions.wait_seconds
+        sessions.used += 1
+        found = None
         try:
-            return await pool.acquire(timeout=self._sessions.wait_seconds)
-        except TimeoutError as error:
-            figures.count(figures.POOL_TIMEOUTS, self._sessions.name)
-            raise Unavailable("All of the hub's connections are in use: try again in a moment.") from error
+            found = await pool.acquire(timeout=patience)
         except (*_LOST, asyncpg.PostgresError) as error:
+            if isinstance(error, TimeoutError) and patience is not None:
+                figures.count(figures.POOL_TIMEOUTS, sessions.name)
+                raise Unavailable("All of the hub's connections are in use: try again in a moment.") from error
             raise Unavailable("The database does not answer: try again in a moment.") from error
         finally:
-            figures.took(figures.POOL_WAIT_SECONDS, self._sessions.name, perf_counter() - begun)
+            if found is None:
+                sessions.used -= 1
+            figures.took(figures.POOL_WAIT_SECONDS, sessions.name, perf_counter() - begun)
+        return found
 
     async def _leave(self, error: BaseException | None) -> None:
         """Give the connection back, or end it; raises what the error is for the caller, where that is another."""
-        connection = self._connection
+        try:
+            await self._left(self._connection, error)
+        finally:
+            self._sessions.used -= 1
+
+    async def _left(self, connection: Any, error: BaseException | None) -> None:
         match error:
             # Our own refusal, between two statements, is none of the connection: its transaction was rolled back on the
             # way here. Were each one to cost a connection, whoever sends nothing but bad writes would keep the database
@@ -268,9 +280,11 @@ class Sessions:
         self.name = name
         self._url = url
         self._settings = settings
-        self._size = size or settings.pool_size
+        self.size = size or settings.pool_size
         self.pool: asyncpg.Pool | None = None
         self.wait_seconds = settings.wait_seconds
+        self.used = 0
+        """Connections that are somebody's, or on the way to be."""
         self.turns = _Turns(settings.caller_connections, settings.wait_seconds)
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -279,7 +293,7 @@ class Sessions:
         self.pool = await asyncpg.create_pool(
             self._url,
             min_size=0,
-            max_size=self._size,
+            max_size=self.size,
             connection_class=_Connection,
             reset=_keep,
             max_inactive_connection_lifetime=0,
@@ -315,9 +329,9 @@ class Sessions:
     def held(self) -> tuple[int, int, int]:
         """How many connections are open, how many of them in use, and how many there may be."""
         if self.pool is None:
-            return 0, 0, self._size
+            return 0, 0, self.size
         size = self.pool.get_size()
-        return size, size - self.pool.get_idle_size(), self._size
+        return size, size - self.pool.get_idle_size(), self.size
 
     def connection(self, caller: Caller = NOBODY, *, one_plan: bool = False) -> _Held:
         """`async with` it for a connection that acts for `caller` and for nobody else. Raises Unavailable when there is

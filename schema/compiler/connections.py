@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.sql.elements import Grouping
+from sqlalchemy.sql.selectable import FromClause
 
 from geo import sql as spatial
 from schema.compiler.filters import MAX_RELATIONS, condition
@@ -49,7 +50,7 @@ from schema.compiler.values import converter
 from schema.errors import BadUserInput, QueryTooComplex
 
 if TYPE_CHECKING:
-    from schema.compiler.render import Renderer
+    from schema.compiler.render import Beside, Renderer
 
 MAX_RELATED_KEYS = 3
 """Keys of an order that lead through relations: each is a look-up for every row, wherever it is compared."""
@@ -294,11 +295,15 @@ class Page:
         alias = self.renderer.alias(self.entity)
         row = alias.c
         cursor = self._cursor(key.of(row) for key in self.keys) if edge_cursor else None
-        made: dict[int, Any] = {id(child): self._item(child, row, cursor) for child in items}
+        beside: list[Beside] = []
+        made: dict[int, Any] = {id(child): self._item(child, row, cursor, beside) for child in items}
         listed = [expression.label(f"j{at}") for at, expression in enumerate(made.values())]
         keys = [key.of(row).label(f"k{at}") for at, key in enumerate(self.keys)] if with_cursor else []
         listed += keys
-        query = self._rows(select(*(listed or [literal_column("1").label("j0")])).select_from(alias), row)
+        rows: FromClause = alias
+        for other in beside:
+            rows = rows.outerjoin(other.row, other.on)
+        query = self._rows(select(*(listed or [literal_column("1").label("j0")])).select_from(rows), row)
         if self.after is not None:
             query = query.where(self._beyond(row, self.after, after=True))
         if self.before is not None:
@@ -307,7 +312,8 @@ class Page:
             query = query.order_by(key.of(row).desc() if key.descending is not self.backward else key.of(row).asc())
         size = self.renderer.parameter(self.size, Integer(), (self, "size"))
         query = query.limit(size + literal_column("1") if peeks else size)
-        source: Any = query.correlate_except(alias).subquery(self.renderer.name("p"))
+        own = (alias, *(other.row for other in beside))
+        source: Any = query.correlate_except(*own).subquery(self.renderer.name("p"))
         number = None
         if peeks or self.backward:
             source = select(*source.c, func.row_number().over().label("n")).subquery(self.renderer.name("p"))
@@ -320,10 +326,10 @@ class Page:
             size if peeks else None,
         )
 
-    def _item(self, child: Selected, row: Any, cursor: Any) -> ColumnElement[str]:
+    def _item(self, child: Selected, row: Any, cursor: Any, beside: list[Beside]) -> ColumnElement[str]:
         """One row of `nodes` or `edges`."""
         if child.name == "nodes":
-            return self.renderer.object(self.entity, row, child.children)
+            return self.renderer.object(self.entity, row, child.children, beside)
         named: list[tuple[str, list[Piece]]] = []
         for below in child.children:
             if below.field is None:
@@ -333,7 +339,7 @@ class Page:
             elif below.name == "distanceMeters":
                 named.append((below.key, [self._distance(row, below)]))
             else:
-                named.append((below.key, [self.renderer.object(self.entity, row, below.children)]))
+                named.append((below.key, [self.renderer.object(self.entity, row, below.children, beside)]))
         return joined(*members(named))
 
     def _distance(self, row: Any, selected: Selected) -> Piece:

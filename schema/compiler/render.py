@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import shapely
 from geoalchemy2 import Geometry
@@ -124,6 +124,9 @@ _FOREVER = literal_column("'infinity'::timestamptz", sqltypes.DateTime(timezone=
 _AHEAD = timedelta(minutes=1)
 """By how much a caller's clock may be ahead."""
 
+MAX_BESIDE = 4
+"""Rows that are joined to those of a page: with each more there are more orders of joining to weigh."""
+
 _LIST_ARGUMENTS = ("where", "orderBy", "first", "after", "last", "before")
 
 
@@ -137,6 +140,13 @@ def render(
 def render_payload(mapping: Mapping, selected: Selected, members: dict[str, Any], limits: Ceilings) -> Statement:
     """One statement for a write's payload: entities by the ids in `members`, its other fields by their values there."""
     return Renderer(mapping, limits).payload(selected, members)
+
+
+class Beside(NamedTuple):
+    """A row that stands beside each of a long page's rows, or none: joined, which takes less than to look it up."""
+
+    row: FromClause
+    on: ColumnElement[bool]
 
 
 class Renderer:
@@ -407,11 +417,13 @@ class Renderer:
 
     # -- objects and lists ------------------------------------------------------------------------------------------
 
-    def object(self, entity: Entity, row: Any, children: list[Selected]) -> ColumnElement[str]:
-        """`{"key": value, …}` of one row."""
-        return joined(*pieces_of([(child.key, self._value(entity, row, child)) for child in children]))
+    def object(
+        self, entity: Entity, row: Any, children: list[Selected], beside: list[Beside] | None = None
+    ) -> ColumnElement[str]:
+        """`{"key": value, …}` of one row. `beside`: where rows may be noted that stand beside it by a join."""
+        return joined(*pieces_of([(child.key, self._value(entity, row, child, beside)) for child in children]))
 
-    def _value(self, entity: Entity, row: Any, selected: Selected) -> list[Piece]:
+    def _value(self, entity: Entity, row: Any, selected: Selected, beside: list[Beside] | None) -> list[Piece]:
         if selected.field is None:
             return [f'"{entity.name}"']
         field = self.mapping.field(entity, selected.name)
@@ -426,7 +438,7 @@ class Renderer:
                 # Whether an expression can be NULL cannot be seen: a NULL here must not swallow the object around it.
                 return [or_null(as_json(expression, expression.type, get_named_type(selected.type)))]
             case OneSpec(on):
-                return [self.one(field.target, selected, lambda other: on(row, other))]
+                return [self.one(field.target, selected, lambda other: on(row, other), beside)]
             case ManySpec(on):
                 return [self.list(field.target, selected, lambda other: on(row, other))]
             case FewSpec(on, most):
@@ -437,15 +449,21 @@ class Renderer:
                 return [self._nearest(spec, selected, row[spec.at])]
         raise AssertionError(field.spec)
 
-    def one(self, entity: Entity, selected: Selected, on: Callable[[Any], Any]) -> ColumnElement[str]:
+    def one(
+        self, entity: Entity, selected: Selected, on: Callable[[Any], Any], beside: list[Beside] | None = None
+    ) -> ColumnElement[str]:
         """`{…}` of the row for which `on` holds, or null."""
         alias = self.alias(entity)
-        if self.many_rows and entity.few and self.moment is None and self._is_plain(entity, selected):
-            where = on(alias.c)
-            if _is_by_key(where, alias.c[entity.key]):
+        where = on(alias.c)
+        if self.many_rows and self.moment is None and _is_by_key(where, alias.c[entity.key]):
+            if entity.few and self._is_plain(entity, selected):
                 return self._looked_up(entity, alias, selected, where.right)
+            if beside is not None and len(beside) < MAX_BESIDE and not entity.few and _is_whole_key(entity):
+                beside.append(Beside(alias, where))
+                item = self.object(entity, alias.c, selected.children, beside)
+                return case((alias.c[entity.key].is_not(None), item), else_=fixed("null"))
         found = select(self.object(entity, alias.c, selected.children).label("json")).select_from(alias)
-        return or_null(self.only(entity, alias, on(alias.c), found).correlate_except(alias).scalar_subquery())
+        return or_null(self.only(entity, alias, where, found).correlate_except(alias).scalar_subquery())
 
     def _is_plain(self, entity: Entity, selected: Selected) -> bool:
         """Whether what is selected of a row takes no more than a look at it, and at rows of others that are few."""
@@ -548,6 +566,10 @@ def _sources(query: Any) -> tuple[str, ...]:
         elif isinstance(part, TextClause) or (isinstance(part, FunctionElement) and part.name.lower() not in _LASTING):
             return ()
     return tuple(sorted(tables))
+
+
+def _is_whole_key(entity: Entity) -> bool:
+    return [column.name for column in entity.table.primary_key.columns] == [entity.key]
 
 
 def _is_by_key(where: Any, key: Any) -> bool:

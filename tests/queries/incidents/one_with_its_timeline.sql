@@ -33,12 +33,8 @@ select convert_to(coalesce((
       ',"kind":"' || upper(t5.kind collate "C") || '","fromStatus":' || coalesce('"' || upper(t5.from_status collate "C") || '"', 'null') ||
       ',"toStatus":' || coalesce('"' || upper(t5.to_status collate "C") || '"', 'null') ||
       ',"note":' || coalesce(cast(to_json(t5.note) as text), 'null') ||
-      ',"actor":' || coalesce((
-        select '{"name":' || cast(to_json(t6.name) as text) || '}' as json
-        from people as t6
-        where t6.id = t5.actor_id
-      ), 'null') || '}' as j0
-      from incident_entries as t5
+      ',"actor":' || case when (t6.id is not null) then '{"name":' || cast(to_json(t6.name) as text) || '}' else 'null' end || '}' as j0
+      from incident_entries as t5 left outer join people as t6 on t6.id = t5.actor_id
       where t5.incident_id = t1.id
       order by t5.at asc, t5.id asc
       limit $1::integer
