@@ -31,13 +31,19 @@ from hub.sql import readable
 from hub.watch import figures, traces
 from hub.watch.statements import AT_WORK, fingerprint
 from schema.api import schema
-from schema.compiler.execution import Raw
+from schema.compiler.execution import BYTES_FOR_CHARACTER, Prepared, Raw
+from schema.compiler.kept import Kept
 from schema.compiler.render import Statement
 from schema.errors import ANSWERS, STATUS, BadUserInput, Forbidden, HubError, Internal, Unauthenticated
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1
+
+KEPT_REQUESTS = 64 * 1024 * 1024
+"""Bytes of requests that are kept with what they were compiled to, as if each had its document for itself."""
+BYTES_FOR_BYTE = 20
+"""Memory of a request's values, for each byte of it."""
 
 STAMPED = frozenset(("counties", "sub_counties", "wards"))
 """Tables that seldom change: answers that are made from them alone are kept, for as long as they are as they were."""
@@ -126,13 +132,21 @@ class Signed:
         return await self.sessions.fetch_json(self.caller, sql, parameters)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Asked:
     """A GraphQL request's body."""
 
     query: str
     variables: dict[str, Any] | None
     operation_name: str | None
+    body: bytes = b""
+    """What it was read from, where the same bytes mean the same; empty: it came otherwise."""
+    prepared: Prepared | None = None
+    """What it was compiled to, where an equal request was answered before."""
+
+
+_ASKED: Kept[tuple[Asked, Limits]] = Kept(KEPT_REQUESTS)
+"""Requests that were prepared, by their bytes: pages and maps send the same again and again."""
 
 
 class Refused(Exception):
@@ -152,7 +166,7 @@ async def answer(request: Request) -> Response:
     begun = perf_counter()
     settings: Settings = request.app.state.settings
     try:
-        asked, visit = await read_request(request)
+        asked, visit = await read_request(request, again=True)
     except Refused as refusal:
         return refusal.response
     except HubError as error:
@@ -175,10 +189,10 @@ async def answer(request: Request) -> Response:
     return response
 
 
-async def read_request(request: Request) -> tuple[Asked, Visit]:
-    """What is asked, and by whom. Raises Refused or HubError."""
+async def read_request(request: Request, *, again: bool = False) -> tuple[Asked, Visit]:
+    """What is asked, and by whom; see `read_body`. Raises Refused or HubError."""
     settings: Settings = request.app.state.settings
-    asked = await read_body(request, settings.limits)
+    asked = await read_body(request, settings.limits, again=again)
     return asked, await visit_of(request)
 
 
@@ -199,9 +213,13 @@ async def execute(asked: Asked, context: Context) -> tuple[Any, list[dict[str, A
 
 async def _executed(asked: Asked, context: Context) -> tuple[Any, list[dict[str, Any]]]:
     try:
-        short = await schema.read(asked.query, asked.variables, asked.operation_name, context)
-        if short is not None:
-            return short, []
+        prepared = asked.prepared
+        if prepared is None:
+            prepared = schema.prepare(asked.query, asked.variables, asked.operation_name, context)
+            if prepared is not None and asked.body:
+                _keep(asked, prepared, context.limits)
+        if prepared is not None:
+            return await schema.read(prepared, context), []
     except HubError as error:
         return None, [as_answer(error)]
     except Exception as error:  # noqa: BLE001 - as graphql-core does: the caller learns its number, the log the rest
@@ -216,6 +234,11 @@ async def _executed(asked: Asked, context: Context) -> tuple[Any, list[dict[str,
     except (CannotGetOperationTypeError, InvalidOperationTypeError):
         return None, [as_answer(BadUserInput("operationName: say which of the document's operations is meant"))]
     return result.data, [as_answer(error) for error in result.errors or ()]
+
+
+def _keep(asked: Asked, prepared: Prepared, limits: Limits) -> None:
+    weight = BYTES_FOR_BYTE * len(asked.body) + BYTES_FOR_CHARACTER * len(asked.query) + len(prepared.statement.sql)
+    _ASKED.put((asked.body, id(limits)), (Asked("", None, asked.operation_name, prepared=prepared), limits), weight)
 
 
 def count_operation(context: Context, code: str) -> None:
@@ -298,8 +321,9 @@ def _shown(value: Any) -> str:
     return repr(value) if not isinstance(value, bytes) else f"<{len(value)} bytes of well-known binary>"
 
 
-async def read_body(request: Request, limits: Limits) -> Asked:
-    """The request's body, refused by type, size and form before anything else looks at it."""
+async def read_body(request: Request, limits: Limits, *, again: bool = False) -> Asked:
+    """The request's body, refused by type, size and form before anything else looks at it. `again`: of a body that was
+    prepared before nothing but that is wanted."""
     media_type, _, options = request.headers.get("content-type", "").partition(";")
     letters = re.search(r'charset\s*=\s*"?([^\s;"]*)', options, re.IGNORECASE)
     if media_type.strip().lower() != "application/json" or (letters and letters[1].lower() != "utf-8"):
@@ -319,6 +343,9 @@ async def read_body(request: Request, limits: Limits) -> Asked:
         more = message.get("more_body", False)
         if len(body) > limits.max_body_bytes:
             raise Refused(413, too_large)
+    known = _ASKED.get((body, id(limits))) if again else None
+    if known is not None:
+        return known[0]
     try:
         parsed = read_json(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -327,7 +354,10 @@ async def read_body(request: Request, limits: Limits) -> Asked:
         raise Refused(400, "One operation a request: a list of them is not taken.")
     if not isinstance(parsed, dict):
         raise Refused(400, "The body must be a JSON object with query, variables and operationName.")
-    return read_operation(parsed, limits)
+    asked = read_operation(parsed, limits)
+    if "documentId" not in parsed:  # the documents that are kept may be others tomorrow
+        asked.body = body
+    return asked
 
 
 def read_operation(parsed: dict[str, Any], limits: Limits) -> Asked:

@@ -114,6 +114,16 @@ class Reading:
         return VariableValues(sources, coerced)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A read that was admitted and compiled, with its values: all that is left is to run it as somebody."""
+
+    name: str
+    statement: Statement
+    parameters: list[Any]
+    cost: int
+
+
 class Raw:
     """Finished answers by response key: JSON bytes for compiled roots, values for the others."""
 
@@ -167,7 +177,8 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         fragments = {name: details.definition for name, details in self.fragments.items()}
         request = Request(self.schema, self.operation, fragments, self.variable_values)
         nodes = {key: [d.node for d in details] for key, details in compiled.items()}
-        answers = await schema.answers(request, nodes, self.context_value)
+        context: Context = self.context_value
+        answers = await schema.answers(schema._prepared(request, nodes, context, context.operation), context)
         ordinary = {key: details for key, details in grouped.items() if key not in compiled}
         others: Any = {}
         if ordinary:
@@ -299,13 +310,12 @@ class CompiledSchema(strawberry.Schema):
 
     # -- the short way ----------------------------------------------------------------------------------------------
 
-    async def read(
+    def prepare(
         self, source: str, variables: dict[str, Any] | None, operation_name: str | None, context: Context
-    ) -> Raw | None:
-        """The answer to a query whose root fields are all compiled, for which nothing of an executor is needed; None
-        for any other operation, and for one that is wrong: `execute` answers or refuses those.
-
-        Raises HubError for what is not admitted, and what the database raises."""
+    ) -> Prepared | None:
+        """A query whose root fields are all compiled, for which nothing of an executor is needed; None for any other
+        operation, and for one that is wrong: `execute` answers or refuses those. Raises HubError for what is not
+        admitted."""
         with context.step("parse"):
             admit_variables(variables, context.limits)
             reading = self._reading(self.document(source, context.limits), operation_name)
@@ -320,7 +330,29 @@ class CompiledSchema(strawberry.Schema):
                 values = known
         context.operation = reading.name
         request = Request(self._schema, reading.operation, reading.fragments, values)
-        return Raw(await self.answers(request, reading.roots, context))
+        return self._prepared(request, reading.roots, context, reading.name)
+
+    def _prepared(
+        self, request: Request, roots: MappingType[str, list[FieldNode]], context: Context, name: str
+    ) -> Prepared:
+        with context.step("compile"):
+            statement = self.statement(request, roots, context.limits)
+            cost = context.cost = self.check_cost(statement, request.variables, context.limits)
+            return Prepared(name, statement, statement.parameters(request.variables), cost)
+
+    async def read(self, prepared: Prepared, context: Context) -> Raw:
+        """The answer to what was prepared, now or for an equal request before. Raises what the database raises."""
+        context.operation, context.cost = prepared.name, prepared.cost
+        return Raw(await self.answers(prepared, context))
+
+    async def answers(self, prepared: Prepared, context: Context) -> dict[str, bytes]:
+        """The JSON of compiled root fields, by response key."""
+        found = await context.fetch_json(prepared.statement, prepared.parameters)
+        answers = dict(zip(prepared.statement.keys, found, strict=True))
+        for key, answer in answers.items():
+            if answer is None:  # figures alone may say so: a connection and a row are always some JSON
+                raise QueryTooComplex(too_many(key), limit=MAX_GROUPS)
+        return answers
 
     def _reading(self, document: Document, operation_name: str | None) -> Reading | None:
         if operation_name in document.reads:
@@ -346,21 +378,6 @@ class CompiledSchema(strawberry.Schema):
         signatures = [get_variable_signature(self._schema, each) for each in operation.variable_definitions or ()]
         known = tuple((each.name, each) for each in signatures if not isinstance(each, GraphQLError))
         return Reading(operation, operation.name.value if operation.name else "", fragments, roots, known)
-
-    async def answers(
-        self, request: Request, roots: MappingType[str, list[FieldNode]], context: Context
-    ) -> dict[str, bytes]:
-        """The JSON of compiled root fields, by response key."""
-        with context.step("compile"):
-            statement = self.statement(request, roots, context.limits)
-            context.cost = self.check_cost(statement, request.variables, context.limits)
-            parameters = statement.parameters(request.variables)
-        found = await context.fetch_json(statement, parameters)
-        answers = dict(zip(statement.keys, found, strict=True))
-        for key, answer in answers.items():
-            if answer is None:  # figures alone may say so: a connection and a row are always some JSON
-                raise QueryTooComplex(too_many(key), limit=MAX_GROUPS)
-        return answers
 
     # -- statements -------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,10 @@ import pytest
 from hub import events, front, graphql
 from hub.outlets.tiles import PACKED_FROM
 from hub.pages import DATA_STRICT
+from hub.settings import Limits, Settings
 from hub.watch import figures
-from tests.conftest import Hub
+from schema.compiler.kept import Kept
+from tests.conftest import County, Hub, make_person, running
 
 SHORT = '{ ward(code: "1186") { name } }'
 LONG = "{ wards(first: 100) { nodes { name boundary } } }"
@@ -77,6 +79,35 @@ async def test_of_a_header_that_came_twice_the_first_counts(hub: Hub) -> None:
     assert turned.status_code == 401
 
 
+async def test_what_is_asked_again_is_answered_anew_and_to_whoever_asks(fresh_database: County, hub: Hub) -> None:
+    """The same bytes mean the same question, never the same answer."""
+    make_person(fresh_database, "dispatcher", "dispatcher")
+    async with running(fresh_database.login_url) as own:
+        token = await own.token("dispatcher")
+        open_ = "{ incidents { totalCount } me { name } }"
+        counted = "{ incidents { totalCount } }"
+        report = """mutation { reportIncident(input: { kind: FIRE, title: "Smoke", location: [34.75, -0.1] })
+          { incident { id } } }"""
+        for number in range(3):
+            assert await own.ask(counted, token=token) == {"incidents": {"totalCount": number}}
+            assert await own.ask(counted) == {"incidents": {"totalCount": 0}}
+            assert (await own.ask(open_, token=token))["me"] == {"name": "dispatcher"}
+            assert (await own.ask(open_))["me"] is None
+            await own.ask(report, token=token)
+        # Who wants the statement, or events, sends the same bytes elsewhere.
+        asked = {"query": counted, "variables": None, "operationName": None}
+        shown = await own.http.post("/graphql/sql", json=asked)
+        assert "from incidents" in shown.json()["statement"]
+        told = await own.post(counted, headers={"accept": events.MEDIA})
+        assert '{"data":{"incidents":{"totalCount":0}}}' in told.text
+    small = Settings(database=hub.settings.database, limits=Limits(max_page=10))
+    large = "{ wards(first: 35) { totalCount } }"
+    assert (await hub.ask(large))["wards"] == {"totalCount": 35}
+    async with running(str(hub.settings.database.database_url), small) as strict:
+        assert "at most" in (await strict.refusal(large))[2] or "0 to 10 rows" in (await strict.refusal(large))[2]
+    assert (await hub.ask(large))["wards"] == {"totalCount": 35}
+
+
 async def test_operations_are_counted_by_their_door(hub: Hub) -> None:
     key = (figures.REQUESTS, ("/graphql", "200"))
     before = figures._counts.get(key, 0.0)
@@ -111,9 +142,7 @@ async def test_an_executor_would_have_said_the_same(
 ) -> None:
     ours = await hub.post(query, variables)
 
-    async def none(*_: object) -> None:
-        return None
-
-    monkeypatch.setattr(graphql.schema, "read", none)
+    monkeypatch.setattr(graphql.schema, "prepare", lambda *_: None)
+    monkeypatch.setattr(graphql, "_ASKED", Kept(0))
     theirs = await hub.post(query, variables)
     assert (ours.status_code, ours.json()) == (theirs.status_code, theirs.json())
