@@ -54,9 +54,11 @@ _PAD = 1e-6
 # each place where it is used.
 _PLACED = """
   select *, (floor((lon + 180) * $5::float8) - $6::float8)::integer as x,
-         (floor((1 - asinh(tan(radians(lat))) / pi()) * (180 * $5::float8)) - $7::float8)::integer as y
+         (floor((1 - asinh(tan(angle)) / pi()) * (180 * $5::float8)) - $7::float8)::integer as y
   from (
-    select {columns}, {rank} as rank, st_x(shape) as lon, st_y(shape) as lat
+    select {columns}, {rank} as rank, st_x(shape) as lon, st_y(shape) as lat,
+           -- Of next to nothing PostgreSQL would say that it is out of range.
+           radians(case when abs(st_y(shape)) > 1e-12 then st_y(shape) else 0 end) as angle
     from ({rows}) as row where shape && st_makeenvelope($1, $2, $3, $4, 4326) offset 0
   ) as found offset 0
 """

@@ -12,7 +12,7 @@ import httpx
 import psycopg
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hub import assets
@@ -232,6 +232,7 @@ CORNERS = st.integers(5, 22).flatmap(
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@example(places=[(34.75, 5e-324), (34.75, -1e-300)], z=14, most=3)  # PostgreSQL refuses radians() of the like
 @given(
     places=st.lists(st.one_of(REGION, TOWN, CORNERS, st.just((33.75, 0.0))), min_size=1, max_size=40),
     z=st.integers(0, 22),

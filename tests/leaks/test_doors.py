@@ -225,7 +225,7 @@ async def test_a_shown_statement_holds_no_value(world: World) -> None:
 
 LABELS = {
     "about", "code", "database", "door", "layer", "le", "operation", "outcome", "pool", "reason", "scope", "step",
-    "ward", "why", "worker",
+    "ward", "what", "why", "worker",
 }  # fmt: skip
 """What figures are told apart by. None of it may be a person, a device, or a place finer than a ward."""
 

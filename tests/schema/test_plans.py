@@ -134,7 +134,7 @@ HOT = {
         one_plan=True,
     ),
     "the nearest vehicles": Hot(
-        HERE, {"at": AT}, "latest_positions", ("latest_positions_location",), 20, one_plan=True
+        HERE, {"at": AT}, "latest_positions", ("latest_positions_location",), 30, one_plan=True
     ),
     "the fleet": Hot(
         "{ vehicles(first: 1000) { nodes { plate latestPosition { location } } } }", {}, "vehicles", (), small=True
