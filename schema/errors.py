@@ -14,6 +14,10 @@ class HubError(Exception):
         self.details = details
         """What a program may act on beside the code; goes into `extensions` as it is."""
 
+    def again(self) -> HubError:
+        """The same refusal for another request, without the way on which this one came."""
+        return type(self)(str(self), **self.details)
+
 
 class BadUserInput(HubError, ValueError):
     """The request holds a value that the hub cannot take."""

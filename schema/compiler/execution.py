@@ -54,6 +54,10 @@ from schema.errors import BadUserInput, HubError, QueryTooComplex
 
 KEPT_SOURCE = 1024 * 1024
 """Characters of documents whose parse and validation are kept: some hundred times as many bytes of memory at most."""
+KEPT_REFUSALS = 4 * 1024 * 1024
+"""Bytes of documents that were refused, each with its refusal."""
+REFUSAL_BYTES = 2000
+"""What a refusal takes beside its document, at most."""
 KEPT_SQL = 64 * 1024 * 1024
 """Bytes of statements that are kept, each with the document that it keeps alive."""
 BYTES_FOR_CHARACTER = 150
@@ -240,6 +244,7 @@ class CompiledSchema(strawberry.Schema):
         super().__init__(**arguments, execution_context_class=CompiledExecutor)
         # Keys hold the id of an object that the value keeps alive, so that no other object can have it meanwhile.
         self._documents: Kept[Document] = Kept(KEPT_SOURCE)
+        self._refused: Kept[tuple[HubError, Ceilings]] = Kept(KEPT_REFUSALS)
         self._statements: Kept[tuple[Statement, OperationDefinitionNode, Ceilings]] = Kept(KEPT_SQL)
         self._told: Kept[tuple[Told | Followed, OperationDefinitionNode, Ceilings]] = Kept(KEPT_SQL)
         self._rules = (*specified_rules, OneOfInputValidationRule, MaxIntrospectionDepthRule, *rules)
@@ -275,13 +280,24 @@ class CompiledSchema(strawberry.Schema):
         key = (source, id(limits))
         known = self._documents.get(key)
         if known is None:
-            ast = admit_document(source, limits)
-            errors = validate(self._schema, ast, self._rules, max_errors=20)
-            if any(error.message == "Maximum introspection depth exceeded" for error in errors):
-                raise QueryTooComplex("The introspection nests lists of types, fields or values too deep.")
-            known = Document(ast, errors, limits)
+            refused = self._refused.get(key)
+            if refused is not None:
+                raise refused[0].again()
+            try:
+                known = self._admitted(source, limits)
+            except HubError as error:
+                # To read a document takes milliseconds, and whoever floods the hub sends the same one.
+                self._refused.put(key, (error.again(), limits), len(source) + REFUSAL_BYTES)
+                raise
             self._documents.put(key, known, len(source))
         return known
+
+    def _admitted(self, source: str, limits: Ceilings) -> Document:
+        ast = admit_document(source, limits)
+        errors = validate(self._schema, ast, self._rules, max_errors=20)
+        if any(error.message == "Maximum introspection depth exceeded" for error in errors):
+            raise QueryTooComplex("The introspection nests lists of types, fields or values too deep.")
+        return Document(ast, errors, limits)
 
     async def _prepare_operation_async(
         self, context: ExecutionContext, extensions_runner: Any

@@ -10,10 +10,13 @@ from graphql import Lexer, Source, TokenKind, get_introspection_query, parse
 
 from hub.settings import Limits
 from schema.api import schema
+from schema.compiler import execution
 from schema.compiler.admit import MAX_COMMENTS, MAX_FRAGMENTS, MAX_OPERATIONS
+from schema.compiler.admit import admit_document as admit
 from schema.compiler.connections import MAX_KEYS
 from schema.compiler.filters import MAX_CONDITIONS, MAX_RELATIONS
 from schema.compiler.selection import MAX_MEMBERS
+from schema.errors import BadUserInput, QueryTooComplex
 from tests.attacks.conftest import Watch
 
 LIMITS = Limits()
@@ -370,6 +373,30 @@ async def test_many_refused_documents_leave_nothing_behind(watch: Watch) -> None
     for at in range(20):
         await too_complex(watch, f"query Q{at} {{ county {{ " + "id " * 50 + "} }")
     assert (len(schema._documents), len(schema._statements)) == before
+
+
+async def test_a_document_that_was_refused_is_refused_again_without_being_read(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(
+        execution, "admit_document", lambda source, limits: read.append(source) or admit(source, limits)
+    )
+    aliases = "{ " + " ".join(f"again{at}: county {{ id }}" for at in range(LIMITS.max_aliases + 1)) + " }"
+    broken = "{ county { again"
+    for query in (aliases, broken, aliases, broken):
+        first, second = [await watch.refused(query, kind="documents") for _ in range(2)]
+        assert first == second
+        assert first.message
+    assert read == [aliases, broken]
+    # Of other limits it says nothing.
+    with pytest.raises(QueryTooComplex):
+        schema.document(aliases, LIMITS)
+    schema.document(aliases, Limits(max_aliases=1000, max_root_fields=1000))
+    for at in range(3000):
+        with pytest.raises(BadUserInput):
+            schema.document(f"{{ county {{ {at}", LIMITS)
+    assert schema._refused.weight <= schema._refused.capacity
 
 
 async def test_what_is_kept_is_bounded_by_what_it_weighs() -> None:
