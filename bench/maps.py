@@ -74,7 +74,9 @@ def measured(
         _first(anew, token, [hub_path(tile) for tile in tiles])
         targets["anew"] = load.Target(anew, load.get(map(hub_path, tiles)), token)
     heard = load.in_turns(targets, owner, work, rounds=rounds, seconds=seconds, lack=lack)
-    note += ". KB a tile: " + ", ".join(f"{name} {one.bytes_each / 1000:.0f}" for name, one in heard.items())
+    note += ". KB a tile: " + ", ".join(
+        f"{name} {one.bytes_each / 1000:.0f}" for name, one in heard.items() if name != "anew"
+    )
     return _figure(f"tiles_z{zoom}", f"open incidents, zoom {zoom}, kept", heard, note)
 
 
