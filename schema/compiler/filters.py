@@ -161,7 +161,8 @@ def _scalar(render: Renderer, column: Any, operator: str, value: Any, place: str
 
 
 def _or_missing(column: Any, differs: ColumnElement[bool]) -> ColumnElement[bool]:
-    return or_(differs, column.is_(None)) if column.nullable else differs
+    # Of a row of the past not every column says whether it may be missing: then it may.
+    return or_(differs, column.is_(None)) if getattr(column, "nullable", True) else differs
 
 
 def _texts(render: Renderer, column: Any, operator: str, value: Any, place: str) -> ColumnElement[bool]:

@@ -417,3 +417,14 @@ def test_a_hub_that_has_worked_before_gets_its_past(empty_database: County, tmp_
         assert versions == (22, 20)
         owner.execute("update incidents set severity = 'extreme' where id = %s", (many[0],))
         assert believed(owner, many[0], clock(owner)) == [("Much water", "extreme", False)]
+
+
+async def test_what_a_row_of_the_past_may_lack_is_filtered_as_what_one_of_now_lacks(hub: Hub, database: County) -> None:
+    make_person(database, "past_fleet", "fleet_manager")
+    token = await hub.token("past_fleet")
+    then = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    for moment in ("", f'asOf: "{then}", ', f'knownAt: "{then}", '):
+        for where in ("{ until: { notIn: [$t] } }", "{ until: { ne: $t } }", "{ since: { notIn: [$t] } }"):
+            wanted = f"{moment}where: {{ drivers: {{ every: {where} }} }}"
+            query = f"query ($t: DateTime!) {{ vehicles({wanted}) {{ totalCount }} }}"
+            assert (await hub.ask(query, {"t": then}, token=token))["vehicles"]
