@@ -10,32 +10,24 @@ import inspect
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
 import strawberry
 from graphql import (
     ASTValidationRule,
-    DocumentNode,
     FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLError,
-    InlineFragmentNode,
     MaxIntrospectionDepthRule,
     OperationDefinitionNode,
     OperationType,
-    SelectionSetNode,
-    Undefined,
-    coerce_input_value,
     located_error,
     specified_rules,
     validate,
 )
 from graphql.execution.collect_fields import FieldDetails
-from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
-from graphql.execution.values import VariableValues, VariableValueSource, get_argument_values, get_variable_values
+from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types.arguments import convert_arguments
@@ -43,6 +35,7 @@ from strawberry.types.execution import ExecutionContext, PreExecutionError
 
 from schema.compiler.admit import Ceilings, admit_document, admit_variables
 from schema.compiler.aggregates import MAX_GROUPS, too_many
+from schema.compiler.documents import Document, fragments_of, operation_of, reading_of
 from schema.compiler.events import EventSpec, Heard, Told, render_events
 from schema.compiler.kept import Kept
 from schema.compiler.mapping import SPEC, Mapping
@@ -82,40 +75,6 @@ class Context(Protocol):
     async def fetch_json(self, statement: Statement, parameters: Sequence[Any]) -> Sequence[bytes]:
         """Run one statement as the caller; its one row's columns, each finished JSON."""
         ...
-
-
-@dataclass
-class Document:
-    """A document that was admitted under these limits and validated."""
-
-    ast: DocumentNode
-    errors: list[GraphQLError]
-    limits: Ceilings
-    reads: dict[str | None, Reading | None] = field(default_factory=dict)
-    """Its operations that are answered by a statement alone, by the name that a request asks for them with."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A query whose root fields are all compiled, whatever its variables say."""
-
-    operation: OperationDefinitionNode
-    name: str
-    fragments: dict[str, FragmentDefinitionNode]
-    roots: dict[str, list[FieldNode]]
-    variables: tuple[tuple[str, GraphQLVariableSignature], ...]
-
-    def values(self, given: dict[str, Any]) -> VariableValues | None:
-        """The variables, coerced; None where one is missing or does not fit, which graphql-core takes from there."""
-        sources, coerced = {}, {}
-        for name, signature in self.variables:
-            if name not in given:
-                return None
-            value = coerced[name] = coerce_input_value(given[name], signature.type)
-            if value is Undefined:
-                return None
-            sources[name] = VariableValueSource(signature, given[name])
-        return VariableValues(sources, coerced)
 
 
 @dataclass(frozen=True)
@@ -182,7 +141,7 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         request = Request(self.schema, self.operation, fragments, self.variable_values)
         nodes = {key: [d.node for d in details] for key, details in compiled.items()}
         context: Context = self.context_value
-        answers = await schema.answers(schema._prepared(request, nodes, context, context.operation), context)
+        answers = await schema.answers(schema.prepared(request, nodes, context, context.operation), context)
         ordinary = {key: details for key, details in grouped.items() if key not in compiled}
         others: Any = {}
         if ordinary:
@@ -312,7 +271,7 @@ class CompiledSchema(strawberry.Schema):
                 context.graphql_document = document.ast
                 context.pre_execution_errors = document.errors or []
                 if not document.errors:  # Strawberry would run the first of several when none is named
-                    operation = _operation(document.ast, context._provided_operation_name)
+                    operation = operation_of(document.ast, context._provided_operation_name)
                     ours.operation = operation.name.value if operation.name else ""
                     if operation.operation is OperationType.SUBSCRIPTION:  # whoever can be told again asks `heard`
                         raise BadUserInput(
@@ -334,7 +293,8 @@ class CompiledSchema(strawberry.Schema):
         admitted."""
         with context.step("parse"):
             admit_variables(variables, context.limits)
-            reading = self._reading(self.document(source, context.limits), operation_name)
+            document = self.document(source, context.limits)
+            reading = reading_of(self._schema, document, operation_name, self.is_compiled)
             if reading is None:
                 return None
             given = variables or {}
@@ -346,11 +306,12 @@ class CompiledSchema(strawberry.Schema):
                 values = known
         context.operation = reading.name
         request = Request(self._schema, reading.operation, reading.fragments, values)
-        return self._prepared(request, reading.roots, context, reading.name)
+        return self.prepared(request, reading.roots, context, reading.name)
 
-    def _prepared(
+    def prepared(
         self, request: Request, roots: MappingType[str, list[FieldNode]], context: Context, name: str
     ) -> Prepared:
+        """Compiled root fields with a request's values. Raises HubError for what costs too much or no column holds."""
         with context.step("compile"):
             statement = self.statement(request, roots, context.limits)
             cost = context.cost = self.check_cost(statement, request.variables, context.limits)
@@ -369,31 +330,6 @@ class CompiledSchema(strawberry.Schema):
             if answer is None:  # figures alone may say so: a connection and a row are always some JSON
                 raise QueryTooComplex(too_many(key), limit=MAX_GROUPS)
         return answers
-
-    def _reading(self, document: Document, operation_name: str | None) -> Reading | None:
-        if operation_name in document.reads:
-            return document.reads[operation_name]
-        if document.errors:
-            return None
-        try:
-            operation = _operation(document.ast, operation_name)
-        except BadUserInput:
-            return None  # and nothing is kept for a name that anybody may have made up
-        reading = document.reads[operation_name] = self._made_reading(document, operation)
-        return reading
-
-    def _made_reading(self, document: Document, operation: OperationDefinitionNode) -> Reading | None:
-        query, fragments = self._schema.query_type, _fragments(document.ast)
-        assert query is not None
-        if operation.operation is not OperationType.QUERY or _may_skip(operation.selection_set, fragments):
-            return None
-        request = Request(self._schema, operation, fragments, VariableValues({}, {}))
-        roots = collected(request, query, [operation.selection_set])
-        if not all(self.is_compiled(nodes[0].name.value) for nodes in roots.values()):
-            return None
-        signatures = [get_variable_signature(self._schema, each) for each in operation.variable_definitions or ()]
-        known = tuple((each.name, each) for each in signatures if not isinstance(each, GraphQLError))
-        return Reading(operation, operation.name.value if operation.name else "", fragments, roots, known)
 
     # -- statements -------------------------------------------------------------------------------------------------
 
@@ -448,7 +384,7 @@ class CompiledSchema(strawberry.Schema):
 
     def name_of(self, source: str, operation_name: str | None, limits: Ceilings) -> str:
         """What an operation is called that was admitted before; empty where it has no name."""
-        named = _operation(self.document(source, limits).ast, operation_name).name
+        named = operation_of(self.document(source, limits).ast, operation_name).name
         return named.value if named else ""
 
     def heard(
@@ -461,11 +397,11 @@ class CompiledSchema(strawberry.Schema):
         document = self.document(source, limits)
         if document.errors:
             return None
-        operation = _operation(document.ast, operation_name)
+        operation = operation_of(document.ast, operation_name)
         if operation.operation is not OperationType.SUBSCRIPTION:
             return None
         values = self.variable_values(operation, variables)
-        request = Request(self._schema, operation, _fragments(document.ast), values)
+        request = Request(self._schema, operation, fragments_of(document.ast), values)
         key = (id(operation), id(limits), shape_of(request))
         known = self._told.get(key)
         if known is not None:
@@ -504,9 +440,9 @@ class CompiledSchema(strawberry.Schema):
         heard = self.heard(source, variables, operation_name, limits)
         if heard is not None:
             return heard.told.statement, heard.parameters(())
-        operation = _operation(document.ast, operation_name)
+        operation = operation_of(document.ast, operation_name)
         values = self.variable_values(operation, variables)
-        request = Request(self._schema, operation, _fragments(document.ast), values)
+        request = Request(self._schema, operation, fragments_of(document.ast), values)
         query = self._schema.query_type
         assert query is not None
         roots = {
@@ -519,30 +455,6 @@ class CompiledSchema(strawberry.Schema):
         statement = self.statement(request, roots, limits)
         self.check_cost(statement, values, limits)
         return statement, statement.parameters(values)
-
-
-def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
-    return {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-
-
-def _may_skip(selection_set: SelectionSetNode, fragments: MappingType[str, FragmentDefinitionNode]) -> bool:
-    """Whether directives may say which fields of this level are asked for."""
-    for node in selection_set.selections:
-        if node.directives:
-            return True
-        if isinstance(node, InlineFragmentNode) and _may_skip(node.selection_set, fragments):
-            return True
-        if isinstance(node, FragmentSpreadNode) and _may_skip(fragments[node.name.value].selection_set, fragments):
-            return True
-    return False
-
-
-def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
-    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-    chosen = [node for node in operations if name is None or (node.name is not None and node.name.value == name)]
-    if len(chosen) != 1:
-        raise BadUserInput("operationName: say which of the document's operations is meant")
-    return chosen[0]
 
 
 def located(error: HubError) -> GraphQLError:
