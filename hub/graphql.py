@@ -33,7 +33,7 @@ from hub.watch.statements import AT_WORK, fingerprint
 from schema.api import schema
 from schema.compiler.execution import BYTES_FOR_CHARACTER, Prepared, Raw
 from schema.compiler.kept import Kept
-from schema.compiler.render import Statement
+from schema.compiler.statements import Statement
 from schema.errors import ANSWERS, STATUS, BadUserInput, Forbidden, HubError, Internal, Unauthenticated
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from hub.identity import Caller
 from hub.identity.sign_ins import Identity
 from hub.settings import Database, Limits, SignIn
 from schema.api import schema
-from schema.compiler.render import Statement
+from schema.compiler.statements import Statement
 
 
 class Bare:

@@ -29,8 +29,9 @@ from schema.compiler.admit import Ceilings
 from schema.compiler.filters import condition
 from schema.compiler.mapping import ENTITIES, SPEC, described
 from schema.compiler.mapping import Mapping as Entities
-from schema.compiler.render import IDS, Renderer, Statement
+from schema.compiler.render import IDS, Renderer
 from schema.compiler.selection import Leaf, Selected
+from schema.compiler.statements import Statement
 from schema.compiler.vocabulary import event_arguments
 
 MOST = 200

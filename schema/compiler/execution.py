@@ -40,8 +40,9 @@ from schema.compiler.events import EventSpec, Heard, Told, render_events
 from schema.compiler.kept import Kept
 from schema.compiler.mapping import SPEC, Mapping
 from schema.compiler.moves import Followed, Following, MovesSpec, render_moves
-from schema.compiler.render import Statement, render, render_payload
+from schema.compiler.render import render, render_payload
 from schema.compiler.selection import Request, collected, select_field, select_root, shape_of
+from schema.compiler.statements import Statement
 from schema.compiler.writes import WriteSpec, once
 from schema.errors import BadUserInput, HubError, QueryTooComplex
 

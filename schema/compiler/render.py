@@ -6,7 +6,6 @@ import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -34,9 +33,7 @@ from sqlalchemy import (
 from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, aggregate_order_by
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
-from sqlalchemy.sql import visitors
-from sqlalchemy.sql.elements import ColumnClause, Grouping, TextClause
-from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.elements import ColumnClause, Grouping
 from sqlalchemy.sql.selectable import FromClause
 
 from geo import sql as spatial
@@ -63,46 +60,9 @@ from schema.compiler.nodes import NodeSpec
 from schema.compiler.pieces import Piece, as_json, as_pieces, fixed, joined, or_null
 from schema.compiler.pieces import members as pieces_of
 from schema.compiler.selection import Argument, Leaf, Read, Selected, always
+from schema.compiler.statements import Cost, Statement, sources_of
 from schema.compiler.values import converter
 from schema.errors import BadUserInput
-
-
-@dataclass
-class Cost:
-    """Rows that a list may return: its page, times what each row brings."""
-
-    size: Read
-    children: list[Cost] = field(default_factory=list)
-
-    def rows(self, variables: VariableValues) -> int:
-        below: int = sum(child.rows(variables) for child in self.children)
-        return int(self.size(variables)) * (1 + below)
-
-
-@dataclass(frozen=True)
-class Statement:
-    """SQL that answers the compiled roots of an operation, one column of JSON bytes each."""
-
-    sql: str
-    reads: tuple[Read, ...]
-    """A function for each parameter, in order: from a request's variables to its value."""
-    keys: tuple[str, ...]
-    """Response keys, in the order of the columns."""
-    costs: tuple[Cost, ...]
-    one_plan: bool = False
-    """Whether one plan serves all values: it reads single rows by their keys, lists of entities that are few, and what
-    is nearest, none of which is better found in another way for other values."""
-    tables: tuple[str, ...] = ()
-    """The tables whose rows, beside its parameters and who asks, are all that it depends on; none where that cannot be
-    said."""
-
-    def parameters(self, variables: VariableValues) -> list[Any]:
-        return [read(variables) for read in self.reads]
-
-    def cost(self, variables: VariableValues) -> int:
-        """Rows that the operation may return: the product of page sizes along each path, added up."""
-        return sum(cost.rows(variables) for cost in self.costs)
-
 
 SQL_TYPES: dict[str, Any] = {
     "String": Text(),
@@ -274,7 +234,7 @@ class Renderer:
         compiled = query.compile(dialect=asyncpg_dialect())
         constants = compiled.params  # values that a domain's own expressions hold
         reads = tuple(self._reads.get(name) or always(constants[name]) for name in compiled.positiontup or ())
-        return Statement(str(compiled), reads, keys, tuple(self._costs[0]), self._one_plan, _sources(query))
+        return Statement(str(compiled), reads, keys, tuple(self._costs[0]), self._one_plan, sources_of(query))
 
     def _member(self, payload: Selected, child: Selected, members: dict[str, Any]) -> Piece:
         if child.field is None:
@@ -546,26 +506,6 @@ class Renderer:
         below = self._costs.pop()
         self._costs[-1].append(Cost(page.size, below))
         return answer
-
-
-_LASTING = frozenset(
-    {
-        "array_agg", "array_position", "coalesce", "convert_to", "count", "encode", "json_build_array", "least",
-        "row_number", "st_asgeojson", "string_agg", "timezone", "to_char", "to_json", "translate", "upper",
-    }
-)  # fmt: skip
-"""Functions that say the same of the same tomorrow. None of places: hardly anybody asks twice about the same one."""
-
-
-def _sources(query: Any) -> tuple[str, ...]:
-    """The tables that a statement reads, where it reads nothing else: no clock, no setting, no function of ours."""
-    tables = set()
-    for part in visitors.iterate(query):
-        if isinstance(part, Table):
-            tables.add(part.name)
-        elif isinstance(part, TextClause) or (isinstance(part, FunctionElement) and part.name.lower() not in _LASTING):
-            return ()
-    return tuple(sorted(tables))
 
 
 def _is_whole_key(entity: Entity) -> bool:
