@@ -48,8 +48,6 @@ BATCH = 20
 """Operations of one root field in a row: making the strategy takes longer than drawing from it."""
 ASKERS = 3
 """Processes that ask at once. To make an operation takes 40 ms, so that each is sent as everybody."""
-IDLE_SECONDS = 2.0
-"""A line that was idle for longer is made anew: the hub ends those that nobody uses."""
 ON_ITS_WAY_SECONDS = 2.0
 """What an answer may take beside its statement, on a machine that is not full."""
 
@@ -228,12 +226,8 @@ class Asker:
         }
         self.doors = {role: Door(port, token, timeout=120) for role, token in tokens.items()}
         self.told = {role: Told(role) for role in tokens}
-        self.asked = time.monotonic()
 
     def ask(self, document: str, roles: Iterable[str]) -> None:
-        if time.monotonic() - self.asked > IDLE_SECONDS:
-            for door in self.doors.values():
-                door.close()
         for role in roles:
             told = self.told[role]
             told.sent += 1
@@ -249,7 +243,6 @@ class Asker:
                 told.refused[answer.code] += 1
             else:
                 told.answered += 1
-        self.asked = time.monotonic()
 
 
 def ask(

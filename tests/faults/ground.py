@@ -74,6 +74,10 @@ class Answer:
         return said if isinstance(said, dict) else {}
 
 
+IDLE_SECONDS = 2.0
+"""A line that was idle for longer is made anew: the hub ends those that nobody uses."""
+
+
 class Door:
     """One client's way in: a connection that is kept, and made anew when it broke."""
 
@@ -82,12 +86,15 @@ class Door:
         self._token = token
         self._timeout = timeout
         self._connection: http.client.HTTPConnection | None = None
+        self._used = 0.0
 
     def send(self, body: bytes, path: str = "/graphql", head: dict[str, str] | None = None) -> Answer:
         begun = time.perf_counter()
         headers = {"content-type": "application/json"} if head is None else dict(head)
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"
+        if begun - self._used > IDLE_SECONDS:
+            self.close()
         if self._connection is None:
             connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout)
             try:
@@ -105,7 +112,8 @@ class Door:
             raise Cut(repr(error)) from error
         if response.will_close:
             self.close()
-        return Answer(response.status, answer, time.perf_counter() - begun, response.getheader("Retry-After"))
+        self._used = time.perf_counter()
+        return Answer(response.status, answer, self._used - begun, response.getheader("Retry-After"))
 
     def ask(self, query: str, variables: dict[str, Any] | None = None) -> Answer:
         return self.send(json.dumps({"query": query, "variables": variables}).encode())
