@@ -53,8 +53,8 @@ class Weeks:
             await asyncio.sleep(EVERY)
 
     async def tend(self, now: datetime | None = None) -> list[str]:
-        """Make the weeks to come, take away the old ones, and give their index to the others that are over; the names of
-        the old ones. Raises what asyncpg raises."""
+        """Make the weeks to come, take away the old ones, and give the others that are over their index; the names
+        of the old ones. Raises what asyncpg raises."""
         now = now or datetime.now(UTC)
         oldest = now - timedelta(days=self._days)
         gone: list[str] = []

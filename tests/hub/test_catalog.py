@@ -343,7 +343,7 @@ def test_no_position_is_kept_that_is_nowhere_or_outside_of_the_region(owner: psy
         "point empty",
         "point(nan -0.1)",
         "point(34.7 nan)",
-        "point(inf -0.1)",
+        "point(1e308 -0.1)",
         "point(40 -0.1)",
         "point(34 -3)",
     ):
