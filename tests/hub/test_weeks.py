@@ -81,6 +81,22 @@ async def test_a_box_finds_what_was_there_in_weeks_that_are_over_by_an_index(cou
     assert "positions_20260518_location" in str(said)
 
 
+async def test_what_all_vehicles_did_in_some_hours_of_a_week_that_grows_is_found_by_the_time(county: County) -> None:
+    with psycopg.connect(county.owner_url, autocommit=True) as connection:
+        connection.execute(
+            "insert into positions (id, device_id, recorded_at, vehicle_id, batch, received_at, location) "
+            "select gen_random_uuid(), d.id, '2026-06-01T00:00Z'::timestamptz + n * interval '2 seconds', "
+            "d.vehicle_id, n, now(), st_setsrid(st_makepoint(34.5 + n % 700 / 1000.0, -0.1), 4326) "
+            "from devices d cross join generate_series(1, 100000) n"
+        )
+        connection.execute("vacuum analyze positions")
+        said = connection.execute(
+            "explain select count(*) from positions where location && st_makeenvelope(34.7, -0.2, 34.8, 0, 4326) "
+            "and recorded_at between '2026-06-03T04:00Z' and '2026-06-03T06:00Z'"
+        ).fetchall()
+    assert "Bitmap Index Scan on positions_20260601_recorded_at_idx" in str(said), said
+
+
 async def test_a_week_that_has_just_ended_waits_for_who_is_late(county: County) -> None:
     await Weeks(county.owner_url, 90).tend(datetime(2026, 6, 1, 12, tzinfo=UTC))
     assert max(indexed(county)) == "positions_20260518"

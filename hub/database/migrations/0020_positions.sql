@@ -7,6 +7,8 @@
 -- A week that grows has no index of places: it costs more than all else of storing a fix. Once the week is over it gets
 -- one, made at once and beside whoever reads (hub/intake/weeks.py). Where a vehicle is now stands in latest_positions.
 drop index positions_location;
+-- Rows come nearly in order of time: what all vehicles did in some hours is found by where those were stored.
+create index positions_recorded_at on positions using brin (recorded_at) with (autosummarize = on);
 
 -- A device never changes its vehicle, so that (vehicle, time, device) is once as (device, time) is: one index for both.
 alter table positions drop constraint positions_pkey;
