@@ -41,8 +41,8 @@ LINES = 24
 
 
 async def batches(url: str, owner_url: str, rows: int) -> Figure:
-    """The same rows by the door and by COPY, in turns: into a table like `positions` without anything, and with its
-    keys, checks and indexes."""
+    """The same rows by the door and by COPY, in turns: prepared text into a table like `positions` without anything,
+    and into one with its keys, checks and indexes; and from a program that has the rows as values, into a bare one."""
     owner = await asyncpg.connect(owner_url)
     number = sorted(ROUNDS).index(rows)
     device, vehicle = await owner.fetchrow(
@@ -52,8 +52,9 @@ async def batches(url: str, owner_url: str, rows: int) -> Figure:
     )
     await owner.execute("create table bench_bare (like positions)")
     await owner.execute("create table bench_kept (like positions including all)")
+    await owner.set_type_codec("geometry", schema="public", format="binary", encoder=bytes, decoder=bytes)
     chance, at = random.Random(rows), end_of_seeds() + timedelta(hours=1)
-    took: dict[str, list[float]] = {"hub": [], "copy": [], "copy_kept": []}
+    took: dict[str, list[float]] = {"hub": [], "copy": [], "copy_kept": [], "copy_records": []}
     async with httpx.AsyncClient(timeout=60) as http:
         for turn in range(ROUNDS[rows] + WARM):
             fixes = [
@@ -65,7 +66,8 @@ async def batches(url: str, owner_url: str, rows: int) -> Figure:
                 json.dumps({"recordedAt": t.isoformat(), "location": [x, y], "speedKmh": 30, "heading": 10})
                 for t, x, y in fixes
             )
-            copied = "".join(_row(device, vehicle, *fix) for fix in fixes).encode()
+            records = [_record(device, vehicle, *fix) for fix in fixes]
+            copied = "".join(map(_text, records)).encode()
             began = time.perf_counter()
             answer = await http.post(
                 f"{url}/intake/batch",
@@ -78,6 +80,9 @@ async def batches(url: str, owner_url: str, rows: int) -> Figure:
                 began = time.perf_counter()
                 await owner.copy_to_table(table, source=io.BytesIO(copied))
                 spent[name] = time.perf_counter() - began
+            began = time.perf_counter()
+            await owner.copy_records_to_table("bench_bare", records=records)
+            spent["copy_records"] = time.perf_counter() - began
             if turn >= WARM:
                 for name, seconds in spent.items():
                     took[name].append(seconds)
@@ -96,11 +101,24 @@ async def batches(url: str, owner_url: str, rows: int) -> Figure:
     )
 
 
-def _row(device: uuid.UUID, vehicle: uuid.UUID, at: datetime, x: float, y: float) -> str:
-    point = (b"\x01\x01\x00\x00\x20\xe6\x10\x00\x00" + struct.pack("<dd", x, y)).hex()
-    now = datetime.now(UTC).isoformat()
-    values = (uuid.uuid4(), device, at.isoformat(), vehicle, 1, now, point, r"\N", 30, 10, *[r"\N"] * 3, "{}", r"\N")
-    return "\t".join(map(str, values)) + "\n"
+def _record(device: uuid.UUID, vehicle: uuid.UUID, at: datetime, x: float, y: float) -> tuple[Any, ...]:
+    point = b"\x01\x01\x00\x00\x20\xe6\x10\x00\x00" + struct.pack("<dd", x, y)
+    return (uuid.uuid4(), device, at, vehicle, 1, datetime.now(UTC), point, None, 30, 10, None, None, None, [], None)
+
+
+def _text(record: tuple[Any, ...]) -> str:
+    """A record as COPY's text has it."""
+    return "\t".join(map(_word, record)) + "\n"
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return r"\N"
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return "{}" if value == [] else str(value)
 
 
 def at_part(seconds: list[float], part: int) -> float:

@@ -7,7 +7,7 @@
     quarantine    fixes.py: what cannot be true but may mean something is put aside; what is doubtful is kept, and
                   says so
     deduplicate, place in a ward, store, announce
-                  taking.py, and `take_fixes()` of migration 0019: many senders' fixes in one commit
+                  taking.py, and `take_fixes()` of migration 0020: many senders' fixes in one commit
 
 An answer that says "stored" is sent after the commit.
 """

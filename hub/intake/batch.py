@@ -72,24 +72,24 @@ async def inflated(pieces: AsyncIterator[bytes], *, gzip: bool, most: int) -> As
         raise Unfit("body", "the gzip ends before its end")
 
 
-async def lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[list[tuple[int, bytes]]]:
-    """The lines that are not blank, with their numbers from 1, as many as a piece ends. Raises TooLarge for an endless
-    one."""
+async def lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[Iterator[tuple[int, bytes]]]:
+    """The lines that are not blank, with their numbers from 1, as many as a piece ends; to be taken before the next
+    ones. Raises TooLarge for an endless one."""
     rest, number = b"", 0
     async for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n")
         for at, line in enumerate(whole, number + 1):
             if len(line) > LONGEST_LINE:
                 raise TooLarge(f"line {at} is over {LONGEST_LINE:,} bytes")
-        yield [(at, line) for at, line in enumerate(whole, number + 1) if line and not line.isspace()]
+        yield ((at, line) for at, line in enumerate(whole, number + 1) if line and not line.isspace())
         number += len(whole)
         if len(rest) > LONGEST_LINE:
             raise TooLarge(f"line {number + 1} is over {LONGEST_LINE:,} bytes")
     if rest.strip():
-        yield [(number + 1, rest)]
+        yield iter([(number + 1, rest)])
 
 
-class _Plain(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+class _Plain(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
     """What nearly every row is, with values as they should be: whatever is otherwise is looked at closely."""
 
     recorded_at: str

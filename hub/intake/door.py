@@ -7,10 +7,8 @@ import base64
 import binascii
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
-from itertools import islice
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 from starlette.requests import ClientDisconnect, Request
@@ -111,19 +109,11 @@ async def take_batch(request: Request) -> Response:
         return _refused(415, "Send application/x-ndjson or application/geo+json.")
     if encoding not in ("identity", "gzip"):
         return _refused(415, "content-encoding: gzip or none is taken, and only once.")
-    refused: list[dict[str, Any]] = []
-    rows: list[tuple[int, str | None, Fix]] = []
+    sent = _Sent()
     try:
         async with asyncio.timeout(BATCH_SECONDS):
             pieces = batch.inflated(request.stream(), gzip=encoding == "gzip", most=taking.settings.max_batch_bytes)
-            async for several in _rows(kind, pieces, taking.settings.max_batch_rows):
-                if len(rows) + len(refused) + len(several) > taking.settings.max_batch_rows:
-                    raise batch.TooLarge(f"the batch has over {taking.settings.max_batch_rows:,} rows: send several")
-                for number, made in several:
-                    if isinstance(made, Unfit):
-                        refused.append({"row": number, "field": made.field, "message": str(made)})
-                    else:
-                        rows.append((number, *made))
+            await sent.read(kind, pieces, taking.settings.max_batch_rows)
     except TimeoutError:
         return _refused(408, "The batch came too slowly.", {"connection": "close"})
     except ClientDisconnect:
@@ -133,25 +123,46 @@ async def take_batch(request: Request) -> Response:
     except Unfit as error:
         return _refused(400, f"{error}; nothing of it was stored.")
     try:
-        return await _taken(taking, own, rows, refused)
+        return await _taken(taking, own, sent)
     except Exception as error:  # noqa: BLE001 - sorted into answers there
         return _failed(error)
 
 
-Row = tuple[int, tuple[str | None, Fix] | Unfit]
-"""Its number, and its key and fix or what is wrong with it."""
+class _Sent:
+    """The rows of a batch as they were sent. Lists beside each other: a tuple for each would cost
+    more than reading it."""
 
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.keys: list[str | None] = []
+        self.fixes: list[Fix] = []
+        self.refused: list[dict[str, Any]] = []
 
-async def _rows(kind: str, pieces: AsyncIterator[bytes], most: int) -> AsyncIterator[list[Row]]:
-    """The rows as they come in, several at a time; not many more than may be."""
-    if kind == "application/geo+json":
-        body = bytearray()
-        async for piece in pieces:
-            body += piece
-        yield list(islice(batch.from_features(bytes(body)), most + 1))
-        return
-    async for lines in batch.lines(pieces):
-        yield [(number, _row(line)) for number, line in lines]
+    async def read(self, kind: str, pieces: AsyncIterator[bytes], most: int) -> None:
+        """All rows, as they come. Raises TooLarge for more than `most`, and Unfit for what has no rows."""
+        if kind == "application/geo+json":
+            body = bytearray()
+            async for piece in pieces:
+                body += piece
+            self._take(batch.from_features(bytes(body)), most)
+            return
+        async for lines in batch.lines(pieces):
+            self._take(((number, _row(line)) for number, line in lines), most)
+
+    def _take(self, rows: Iterable[tuple[int, tuple[str | None, Fix] | Unfit]], most: int) -> None:
+        for number, made in rows:
+            if len(self.fixes) + len(self.refused) == most:
+                raise batch.TooLarge(f"the batch has over {most:,} rows: send several")
+            if isinstance(made, Unfit):
+                self.refuse(number, made.field, str(made))
+                continue
+            key, fix = made
+            self.numbers.append(number)
+            self.keys.append(key)
+            self.fixes.append(fix)
+
+    def refuse(self, number: int, field: str, message: str) -> None:
+        self.refused.append({"row": number, "field": field, "message": message})
 
 
 def _row(line: bytes) -> tuple[str | None, Fix] | Unfit:
@@ -161,29 +172,25 @@ def _row(line: bytes) -> tuple[str | None, Fix] | Unfit:
         return error
 
 
-async def _taken(
-    taking: Taking, own: str | None, rows: list[tuple[int, str | None, Fix]], refused: list[dict[str, Any]]
-) -> Response:
-    known = await taking.devices.by_keys({own or "", *(key for _, key, _ in rows if key is not None)})
+async def _taken(taking: Taking, own: str | None, sent: _Sent) -> Response:
+    known = await taking.devices.by_keys({own or "", *(key for key in sent.keys if key is not None)})
     if own is not None and known[own] is None:
         return _refused(401, UNKNOWN, {"www-authenticate": "Bearer"})
-    if own is None and not any(known.get(key or "") for _, key, _ in rows):
+    if own is None and not any(known.get(key or "") for key in sent.keys):
         return _refused(401, "Send the device's key as a bearer token, or each row's as `key`.")
-    numbers: list[int] = []
-    devices: list[UUID] = []
-    fixes: list[Fix] = []
-    for number, key, fix in rows:
-        device = known[key] if key is not None else known[own or ""]
-        if device is None:
-            refused.append({"row": number, "field": "key", "message": f"key: {UNKNOWN}"})
-        else:
-            numbers.append(number)
-            devices.append(device)
-            fixes.append(fix)
-    figures.count(figures.FIXES, "refused", by=len(refused))
+    found = [known[own or ""] if key is None else known[key] for key in sent.keys]
+    numbers, devices, fixes = sent.numbers, [device for device in found if device is not None], sent.fixes
+    if len(devices) < len(found):
+        for number, device in zip(numbers, found, strict=True):
+            if device is None:
+                sent.refuse(number, "key", f"key: {UNKNOWN}")
+        numbers = [number for number, device in zip(numbers, found, strict=True) if device is not None]
+        fixes = [fix for fix, device in zip(fixes, found, strict=True) if device is not None]
+    figures.count(figures.FIXES, "refused", by=len(sent.refused))
     for device, count in Counter(devices).items():
         taking.devices.hold_back(device, count)
     verdicts = await taking.take(devices, fixes) if fixes else []
+    stored, duplicates = verdicts.count(Verdict.STORED), verdicts.count(Verdict.DUPLICATE)
     aside = [
         {"row": number, "reason": verdict.value.upper()}
         for number, verdict in zip(numbers, verdicts, strict=True)
@@ -191,10 +198,10 @@ async def _taken(
     ]
     return JSONResponse(
         {
-            "stored": verdicts.count(Verdict.STORED),
-            "duplicates": verdicts.count(Verdict.DUPLICATE),
+            "stored": stored,
+            "duplicates": duplicates,
             "quarantined": aside,
-            "refused": sorted(refused, key=lambda each: each["row"]),
+            "refused": sorted(sent.refused, key=lambda each: each["row"]),
         },
         headers={"cache-control": "no-store"},
     )

@@ -31,8 +31,11 @@ class Unfit(ValueError):
         self.field = field
 
 
-class Fix(msgspec.Struct):
-    """Where a device says it was. Degrees, EPSG:4326; km/h; degrees clockwise from north; metres; charge 0 to 1."""
+class Fix(msgspec.Struct, gc=False):
+    """Where a device says it was. Degrees, EPSG:4326; km/h; degrees clockwise from north; metres; charge 0 to 1.
+
+    Thousands come at once and nothing in one leads back to it: the garbage collector need not look at them.
+    """
 
     longitude: float
     latitude: float

@@ -38,7 +38,8 @@ def county(copies: Callable[[], AbstractContextManager[County]]) -> Iterator[Cou
                 "with v as (insert into vehicles (plate, kind) select 'KTX ' || n, 'truck' "
                 "from generate_series(1, %s) n returning id), "
                 "d as (insert into devices (vehicle_id, label) select id, 'tracker' from v returning id) "
-                "select take_fixes(array_agg(id), array_agg(now()), array_agg(34.6 + random() * 0.4), "
+                "select take_fixes(array_agg(id), array_agg(extract(epoch from now())), "
+                "array_agg(34.6 + random() * 0.4), "
                 "array_agg(-0.2 + random() * 0.15), array_agg(null::real), array_agg(null::real), "
                 "array_agg(null::real), array_agg(null::real), array_agg(null::real), array_agg(''::text), "
                 "array_agg(null::jsonb)) from d",

@@ -164,7 +164,8 @@ async def test_a_vehicle_is_shown_in_the_state_and_where_it_was(place: Hub, fres
         ).fetchone()
         for number in range(4):
             owner.execute(
-                "select take_fixes(array[%s::uuid], array[%s::timestamptz], array[%s::float8], array[-0.1::float8], "
+                "select take_fixes(array[%s::uuid], array[extract(epoch from %s::timestamptz)], array[%s::float8], "
+                "array[-0.1::float8], "
                 "array[1::real], array[1::real], array[1::real], array[1::real], array[1::real], array[%s], "
                 "array[null::jsonb])",
                 # The last one's device had no clock: it moves the vehicle, now as then.

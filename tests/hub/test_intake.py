@@ -324,7 +324,7 @@ async def test_only_known_fixes_are_told_and_move_nothing(place: Listening, coun
     began = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 
     def take(connection: psycopg.Connection, *given: tuple[int, float]) -> list[int]:
-        at, lon = [began + timedelta(seconds=second) for second, _ in given], [lon for _, lon in given]
+        at, lon = [began.timestamp() + second for second, _ in given], [lon for _, lon in given]
         devices = [it.device] * len(given)
         said = "select take_fixes(%s::uuid[], %s, %s, array_fill(-0.1::float8, array[%s]), "
         empty = "'{}', '{}', '{}', '{}', '{}', '{}', '{}')"

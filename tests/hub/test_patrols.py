@@ -94,12 +94,13 @@ class Desk:
 
 
 def went(county: County, device: str, fixes: list[tuple[datetime, float, float]]) -> None:
-    many = len(fixes)
+    many, times = len(fixes), [at.timestamp() for at, _, _ in fixes]
+    places = zip(*((x, y) for _, x, y in fixes), strict=True)
     with psycopg.connect(county.owner_url) as connection:
         connection.execute("set role hub_owner")
         connection.execute(
             "select take_fixes(array_fill(%s::uuid, array[%s]), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            (device, many, *map(list, zip(*fixes, strict=True)), *([[None] * many] * 5), [""] * many, [None] * many),
+            (device, many, times, *map(list, places), *([[None] * many] * 5), [""] * many, [None] * many),
         )
 
 

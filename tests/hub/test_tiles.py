@@ -565,7 +565,7 @@ async def test_vehicles_tracks_and_patrols_are_for_whoever_sees_the_fleet(place:
         ).fetchone() or (None,)
         owner.execute(
             "select take_fixes(array_fill(%s::uuid, array[3]), "
-            "array[now() - interval '2 minutes', now() - interval '1 minute', now()], "
+            "(select array_agg(extract(epoch from now()) - ago order by ago desc) from unnest(array[120, 60, 0]) ago), "
             "array[34.90, 34.91, 34.92], array[-0.17, -0.17, -0.17], %s, %s, %s, %s, %s, %s, %s)",
             (device, *([[None] * 3] * 5), [""] * 3, [None] * 3),
         )

@@ -1,4 +1,4 @@
-"""Old weeks of positions go, and nobody waits for it."""
+"""Weeks of positions that are over get their index, old ones go, and nobody waits for it."""
 
 from __future__ import annotations
 
@@ -50,6 +50,69 @@ async def test_weeks_older_than_what_is_kept_go_and_none_else(county: County) ->
     assert after == before[-len(after) :]
     assert NOW - timedelta(days=98) < after[0] <= NOW - timedelta(days=90)
     assert await Weeks(county.owner_url, 90).tend(NOW) == []
+
+
+def indexed(county: County) -> dict[str, bool]:
+    """Which weeks have an index of places, and whether it may be used."""
+    with psycopg.connect(county.owner_url) as connection:
+        return dict(
+            connection.execute(
+                "select c.relname, x.indisvalid from pg_inherits i join pg_class c on c.oid = i.inhrelid "
+                "join pg_index x on x.indrelid = c.oid and pg_get_indexdef(x.indexrelid) like '%USING gist (location)' "
+                "where i.inhparent = 'positions'::regclass"
+            )
+        )
+
+
+async def test_a_box_finds_what_was_there_in_weeks_that_are_over_by_an_index(county: County) -> None:
+    assert indexed(county) == {}
+    await Weeks(county.owner_url, 90).tend(NOW)
+    found = indexed(county)
+    # NOW is a Wednesday: of its week, which grows, none; of all before it that are kept.
+    assert len(found) == 13
+    assert max(found) == "positions_20260525"
+    assert all(found.values())
+    with psycopg.connect(county.owner_url) as connection:
+        connection.execute("set enable_seqscan = off")
+        said = connection.execute(
+            "explain select count(*) from positions where location && st_makeenvelope(34.7, -0.2, 34.8, 0, 4326) "
+            "and recorded_at < '2026-05-25T00:00Z'"
+        ).fetchall()
+    assert "positions_20260518_location" in str(said)
+
+
+async def test_what_all_vehicles_did_in_some_hours_of_a_week_that_grows_is_found_by_the_time(county: County) -> None:
+    with psycopg.connect(county.owner_url, autocommit=True) as connection:
+        connection.execute(
+            "insert into positions (id, device_id, recorded_at, vehicle_id, batch, received_at, location) "
+            "select gen_random_uuid(), d.id, '2026-06-01T00:00Z'::timestamptz + n * interval '2 seconds', "
+            "d.vehicle_id, n, now(), st_setsrid(st_makepoint(34.5 + n % 700 / 1000.0, -0.1), 4326) "
+            "from devices d cross join generate_series(1, 100000) n"
+        )
+        connection.execute("vacuum analyze positions")
+        said = connection.execute(
+            "explain select count(*) from positions where location && st_makeenvelope(34.7, -0.2, 34.8, 0, 4326) "
+            "and recorded_at between '2026-06-03T04:00Z' and '2026-06-03T06:00Z'"
+        ).fetchall()
+    assert "Bitmap Index Scan on positions_20260601_recorded_at_idx" in str(said), said
+
+
+async def test_a_week_that_has_just_ended_waits_for_who_is_late(county: County) -> None:
+    await Weeks(county.owner_url, 90).tend(datetime(2026, 6, 1, 12, tzinfo=UTC))
+    assert max(indexed(county)) == "positions_20260518"
+    await Weeks(county.owner_url, 90).tend(datetime(2026, 6, 2, 1, tzinfo=UTC))
+    assert max(indexed(county)) == "positions_20260525"
+
+
+async def test_half_an_index_is_made_anew(county: County) -> None:
+    await Weeks(county.owner_url, 90).tend(NOW)
+    with psycopg.connect(county.owner_url) as connection:
+        connection.execute(
+            "update pg_index set indisvalid = false where indexrelid = 'positions_20260525_location'::regclass"
+        )
+    assert not all(indexed(county).values())
+    await Weeks(county.owner_url, 90).tend(NOW)
+    assert all(indexed(county).values())
 
 
 async def test_a_long_reader_is_waited_for_and_holds_up_nobody(county: County) -> None:

@@ -218,7 +218,8 @@ async def driven(connection: asyncpg.Connection, facts: Facts, minutes: int) -> 
         at = f"2026-03-02T09:{minutes:02d}:{number:02d}.123457Z"
         await connection.execute("set role hub_owner")
         await connection.execute(
-            "select take_fixes(array[$1::text::uuid], array[$2::text::timestamptz], array[34.921011::float8], "
+            "select take_fixes(array[$1::text::uuid], array[extract(epoch from $2::text::timestamptz)], "
+            "array[34.921011::float8], "
             "array[-0.17::float8], array[null::real], array[null::real], array[null::real], array[null::real], "
             "array[null::real], array[''], array[null::jsonb])",
             device,

@@ -185,8 +185,9 @@ def _drive(
     for step in range(3):
         at = BEGAN + timedelta(minutes=7 * step, microseconds=10_031 * (number + 1) + step)
         connection.execute(
-            "select take_fixes(array[%s], array[%s], array[%s::float8], array[%s::float8], array[%s::real], "
-            "array[%s::real], array[900::real], array[5::real], array[0.5::real], array[%s], array[null::jsonb])",
+            "select take_fixes(array[%s], array[extract(epoch from %s)], array[%s::float8], array[%s::float8], "
+            "array[%s::real], array[%s::real], array[900::real], array[5::real], array[0.5::real], array[%s], "
+            "array[null::jsonb])",
             (
                 device,
                 at,

@@ -81,7 +81,8 @@ def happen(connection: psycopg.Connection[Any], some: random.Random) -> None:
         x, y = some.choice(SPOTS)
         fix = (device, BEGAN + timedelta(minutes=some.randint(0, 3)), x, y, some.choice((None, 0, 42.5)))
         connection.execute(
-            "select take_fixes(array[%s::uuid], array[%s::timestamptz], array[%s::float8], array[%s::float8], "
+            "select take_fixes(array[%s::uuid], array[extract(epoch from %s::timestamptz)::float8], "
+            "array[%s::float8], array[%s::float8], "
             "array[%s::real], array[null::real], array[null::real], array[5::real], array[0.5::real], array[''], "
             "array[null::jsonb])",
             fix,
@@ -99,7 +100,7 @@ def happen(connection: psycopg.Connection[Any], some: random.Random) -> None:
         for doubts in some.choices(("", "too_fast", "no_clock"), k=some.randint(0, 3)):
             x, y = some.choice(SPOTS)
             connection.execute(
-                "select take_fixes(array[%s::uuid], array[clock_timestamp() - %s * interval '1 second'], "
+                "select take_fixes(array[%s::uuid], array[extract(epoch from clock_timestamp()) - %s], "
                 "array[%s::float8], array[%s::float8], array[null::real], array[null::real], array[null::real], "
                 "array[5::real], array[0.5::real], array[%s], array[null::jsonb])",
                 (device, some.choice((0, 0, 60)), x, y, doubts),

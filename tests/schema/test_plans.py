@@ -139,7 +139,7 @@ HOT = {
     "the fleet": Hot(
         "{ vehicles(first: 1000) { nodes { plate latestPosition { location } } } }", {}, "vehicles", (), small=True
     ),
-    "a vehicle's day": Hot(DAY, {}, "positions", ("vehicle_id_recorded_at_idx",)),
+    "a vehicle's day": Hot(DAY, {}, "positions", ("positions_2",)),
 }
 
 CALLERS = {
