@@ -16,7 +16,7 @@ insert into vehicle_drivers (id, vehicle_id, person_id, since, until) values
 -- An ambulance from Ahero towards Kisumu, a fix every minute; and a patrol car on its beat.
 select count(*) from take_fixes(
   array_fill('01900000-0000-7000-8000-000000000f01'::uuid, array[6]),
-  array(select '2026-03-03T05:00:00Z'::timestamptz + n * interval '1 minute' from generate_series(0, 5) n),
+  array(select extract(epoch from '2026-03-03T05:00:00Z'::timestamptz) + n * 60 from generate_series(0, 5) n),
   array(select 34.9189 - n * 0.005 from generate_series(0, 5) n),
   array(select -0.1723 + n * 0.003 from generate_series(0, 5) n),
   array_fill(42::real, array[6]), array_fill(300::real, array[6]), array_fill(null::real, array[6]),
@@ -25,7 +25,7 @@ select count(*) from take_fixes(
 );
 select count(*) from take_fixes(
   array_fill('01900000-0000-7000-8000-000000000f02'::uuid, array[5]),
-  array(select '2026-03-02T06:00:00Z'::timestamptz + n * interval '1 minute' from generate_series(0, 4) n),
+  array(select extract(epoch from '2026-03-02T06:00:00Z'::timestamptz) + n * 60 from generate_series(0, 4) n),
   array(select 34.75 + n * 0.0025 from generate_series(0, 4) n),
   array_fill(-0.1::float8, array[5]),
   array_fill(12::real, array[5]), array_fill(90::real, array[5]), array_fill(null::real, array[5]),
