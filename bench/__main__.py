@@ -21,7 +21,7 @@ from pathlib import Path
 import psycopg
 
 from bench import exports, fleet, maps, reads, report
-from bench.county import LARGE, NAME, ORDINARY, SMALL, Scale, fill
+from bench.county import NAME, ORDINARY, SMALL, Scale, fill
 from bench.load import Broken
 from bench.peers import installing, serving
 from bench.questions import ANEW, KEPT, QUESTIONS, Question
@@ -40,7 +40,7 @@ PARTS = (
     "osmand_single",
     "fanout_p99_ms",
 )
-SCALES = {"ordinary": ORDINARY, "large": LARGE, "small": SMALL}
+SCALES = {"ordinary": ORDINARY, "small": SMALL}
 EXPORTED, MAPS, FIXES_A_SECOND, FANOUT_SECONDS = 50_000, 1_000, 500, 20
 SECONDS_OF_TILES = 3
 """Of each run at most: there are seven zooms."""
@@ -61,7 +61,7 @@ class Bench:
         self.figures: list[Figure] = []
         self.missing: list[tuple[str, str]] = []
         self.urls: dict[str, str] = {}
-        self.database: dict[str, str] = {}
+        self.made_of: dict[str, str] = {}
         self.began = time.monotonic()
 
     def run(self) -> None:
@@ -81,8 +81,7 @@ class Bench:
         if "osmand_single" in self.wanted:
             owner.execute((installing.HERE / "fixes.sql").read_text())
             owner.execute("vacuum peer.fixes")
-        asked = "select split_part(current_setting('server_version'), ' ', 1), postgis_lib_version()"
-        self.database = dict(zip(("PostgreSQL", "PostGIS"), owner.execute(asked).fetchone() or (), strict=False))
+        self.made_of = report.versions_of(owner)
         self.say("the hub and its peers start")
         ground.person(NAME, NAME)
         ground.start_hub(**RAISED)
@@ -170,9 +169,7 @@ class Bench:
 
     def versions(self) -> dict[str, str]:
         """What was measured, by version."""
-        told = {"Python": sys.version.split()[0], "wrk": report.version_of(["wrk", "--version"])}
-        told |= self.database
-        told |= {name: version(name) for name in ("uvicorn", "asyncpg", "geopandas")}
+        told = self.made_of | {"geopandas": version("geopandas")}
         started = {name.split()[0] for name in self.urls}
         if "postgraphile" in started:
             told["PostGraphile"] = report.locked("postgraphile")
@@ -215,7 +212,8 @@ def main() -> int:
         print(verdict)
     report.keep(bench.figures)
     if not given.only and given.scale != "small":
-        report.write(bench.figures, bench.missing, str(bench.scale), bench.versions(), given.scale)
+        told_of = report.table(bench.figures, bench.missing, str(bench.scale), bench.versions())
+        report.write(told_of, given.scale)
     bench.say(f"done; {report.RESULTS.name} holds the figures")
     return 0 if len(bench.figures) == len(wanted) else 1
 

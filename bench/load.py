@@ -58,7 +58,7 @@ def get(paths: Iterable[str]) -> list[bytes]:
 
 def in_turns(
     targets: Mapping[str, Target],
-    owner: psycopg.Connection,
+    owners: psycopg.Connection | Iterable[psycopg.Connection],
     work: Path,
     *,
     rounds: int,
@@ -70,8 +70,10 @@ def in_turns(
     """Ask every target once in each round, each time in another order, after a warm second that does not count.
 
     `files_go_on`: no request may be sent twice, so that each run goes on in the file where the last one stopped. A peer
-    that fails under load is told of by `lack` and left out; when the hub does, Broken is raised.
+    that fails under load is told of by `lack` and left out; when the hub does, Broken is raised. `owners` are of the
+    clusters that must come to rest in between.
     """
+    resting = [owners] if isinstance(owners, psycopg.Connection) else list(owners)
     heard = {name: Heard() for name in targets}
     kept = {name: list(target.requests) for name, target in targets.items()}
 
@@ -92,7 +94,8 @@ def in_turns(
             heard.pop(name, None)
             return None
         finally:
-            drain(owner)
+            for owner in resting:
+                drain(owner)
         return told
 
     for name in targets:

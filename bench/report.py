@@ -8,11 +8,15 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 HERE = Path(__file__).parent
 README, RESULTS = HERE / "README.md", HERE / "results.json"
@@ -130,7 +134,7 @@ def show(figure: Figure) -> None:
     everybody = {"hub": figure.hub, **figure.peers}
     print(f"\n{figure.name}: {figure.says}", flush=True)
     for name, value in everybody.items():
-        line = f"  {NAMES.get(name, name):<16}{_number(value):>10} {figure.unit}"
+        line = f"  {NAMES.get(name, name):<16}{number(value):>10} {figure.unit}"
         if name in figure.latencies:
             p50, p95, p99 = figure.latencies[name]
             line += f"   p50 {p50:8.2f}   p95 {p95:8.2f}   p99 {p99:8.2f} ms"
@@ -156,20 +160,19 @@ def keep(figures: Iterable[Figure]) -> None:
     RESULTS.write_text(json.dumps(told, indent=1) + "\n")
 
 
-def write(
-    figures: list[Figure], missing: Iterable[tuple[str, str]], scale: str, versions: dict[str, str], part: str
-) -> None:
-    """The table of one kind of run in bench/README.md, between its two marks."""
+def write(told: str, part: str) -> None:
+    """The table of one kind of run goes into bench/README.md, between its two marks."""
     begin, end = f"<!-- {part} -->", f"<!-- end of {part} -->"
     text = README.read_text()
     if begin not in text or end not in text:
         raise ValueError(f"{README} has no place for the table of {part}: the lines {begin} and {end}")
     before, _, rest = text.partition(begin)
     after = rest.partition(end)[2]
-    README.write_text(before + begin + "\n" + _table(figures, missing, scale, versions) + end + after)
+    README.write_text(before + begin + "\n" + told + end + after)
 
 
-def _table(figures: list[Figure], missing: Iterable[tuple[str, str]], scale: str, versions: dict[str, str]) -> str:
+def table(figures: list[Figure], missing: Iterable[tuple[str, str]], scale: str, versions: dict[str, str]) -> str:
+    """What an ordinary run has measured."""
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d}; {scale}. {machine()}. "
         + ", ".join(f"{k} {v}" for k, v in versions.items())
@@ -179,10 +182,10 @@ def _table(figures: list[Figure], missing: Iterable[tuple[str, str]], scale: str
         "|---|---|---|---|---|",
     ]
     for one in figures:
-        peers = "; ".join(f"{NAMES.get(name, name)} {_number(value)}" for name, value in one.peers.items())
+        peers = "; ".join(f"{NAMES.get(name, name)} {number(value)}" for name, value in one.peers.items())
         ratios = "; ".join(f"{NAMES.get(name, name)} {one.ratio(name):.2f}" for name in one.peers)
         tail = " / ".join(f"{value:.1f}" for value in one.latencies["hub"]) if "hub" in one.latencies else ""
-        lines.append(f"| `{one.name}` {one.says} | {_number(one.hub)} {one.unit} | {peers} | {ratios} | {tail} |")
+        lines.append(f"| `{one.name}` {one.says} | {number(one.hub)} {one.unit} | {peers} | {ratios} | {tail} |")
     lines += ["", "| target | wanted | measured | |", "|---|---|---|---|"]
     lines += [
         f"| {one.says} | {one.target} | {one.measured} | {'met' if one.met else 'missed'} |"
@@ -193,8 +196,16 @@ def _table(figures: list[Figure], missing: Iterable[tuple[str, str]], scale: str
     return "\n".join([*lines, "", *notes, ""]) if notes else "\n".join([*lines, ""])
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def versions_of(owner: psycopg.Connection) -> dict[str, str]:
+    """What every run is made of: the hub's parts, the database, and what makes the load."""
+    asked = "select split_part(current_setting('server_version'), ' ', 1), postgis_lib_version()"
+    told = {"Python": sys.version.split()[0], "wrk": version_of(["wrk", "--version"])}
+    told |= dict(zip(("PostgreSQL", "PostGIS"), owner.execute(asked).fetchone() or (), strict=False))
+    return told | {name: version(name) for name in ("uvicorn", "asyncpg")}
 
 
 def machine() -> str:

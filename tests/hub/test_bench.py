@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime, timedelta
+from pathlib import Path
 
+import psycopg
 import pytest
 
-from bench import report
+from bench import growth, report
 from bench.__main__ import PARTS, parts
-from bench.county import LARGE, ORDINARY
+from bench.county import LARGE, ORDINARY, Scale, end_of_seeds, numbers_between, seed
+from bench.growth import Grown, Part, Spent
 from bench.peers.installing import HERE
 from bench.questions import QUESTIONS, Unequal, common, compare
 from bench.report import Figure
 from hub.settings import Limits
 from schema.api import schema
+from tests.conftest import County
 
 
 def told(**data: object) -> bytes:
@@ -96,3 +101,98 @@ def test_the_readme_has_a_place_for_each_kind_of_run() -> None:
     for part in ("ordinary", "large"):
         assert text.index(f"<!-- {part} -->") < text.index(f"<!-- end of {part} -->")
     assert (ORDINARY.incidents, LARGE.incidents) == (200_000, 10_000_000)
+
+
+def test_what_growth_asks_is_what_the_benchmark_asks_and_a_day() -> None:
+    found = {part.name: part for part in growth.questions(ORDINARY, LARGE)}
+    assert list(found) == ["q1", "q3", "q3_anew", "q4", "q5", "day"]
+    for question in QUESTIONS:
+        if question.name in found:
+            part = found[question.name]
+            assert part.ordinary == part.large
+            assert [line.split(b"\t")[2] for line in part.large] == [
+                body.replace(b"\n", b" ") for body in question.bodies("hub")
+            ]
+    assert len(set(found["day"].ordinary)) == len(set(found["day"].large)) == len(found["day"].large)
+
+
+@pytest.mark.parametrize("scale", [ORDINARY, LARGE], ids=("ordinary", "large"))
+def test_a_vehicles_day_lies_where_there_are_positions_of_it(scale: Scale) -> None:
+    question = growth.days(scale)
+    assert question == growth.days(scale)
+    for given in question.variables:
+        begin, end = (datetime.fromisoformat(given[side]) for side in ("from", "to"))
+        assert end - begin == timedelta(days=1)
+        newest, oldest = numbers_between(scale, begin, end)
+        assert 0 <= newest < oldest < scale.positions
+        statement, _ = schema.compiled(growth.DAY, given, None, Limits())
+        assert statement.sql.startswith("SELECT")
+    assert len({given["from"] for given in question.variables}) > 10
+
+
+def test_a_day_holds_as_many_positions_at_either_scale() -> None:
+    assert ORDINARY.positions / ORDINARY.position_days == LARGE.positions / LARGE.position_days
+    assert ORDINARY.vehicles == LARGE.vehicles
+
+
+def test_every_position_lies_in_a_week_that_is_filled() -> None:
+    first = end_of_seeds() - timedelta(days=ORDINARY.position_days + 8)
+    weeks = [first + timedelta(days=7 * number) for number in range(5)]
+    held: set[int] = set()
+    for monday in weeks:
+        newest, oldest = numbers_between(ORDINARY, monday, monday + timedelta(days=7))
+        held |= set(range(newest, oldest + 1))
+    assert held == set(range(ORDINARY.positions))
+
+
+def test_growth_is_how_many_times_as_long_it_takes() -> None:
+    part = Part("q1", "a box", (), ())
+    fast, slow = Spent(300, 1, 2, 3, 4), Spent(200, 1, 2, 3, 4)
+    assert (Grown(part, fast, slow).times, Grown(part, fast, slow).verdict) == (1.5, "≤ 1.5: met")
+    assert Grown(part, fast, Spent(199, 1, 2, 3, 4)).verdict == "≤ 1.5: missed"
+    told = Part("same_z8", "the same tile", (), (), promised=False)
+    tile = Grown(told, Spent(300, 1, 2, 3, 4, 10), Spent(3, 1, 2, 3, 4, 500))
+    assert tile.verdict == "no promise"
+    lines = growth.table([tile], ["q5: it failed"], (ORDINARY, LARGE), {"wrk": "4.1.0"}).splitlines()
+    assert lines[0].startswith(f"{datetime.now(end_of_seeds().tzinfo):%Y-%m-%d}; ordinary: 200,000 incidents")
+    assert "| `same_z8` the same tile (10 and 500 incidents) | 300/s | 3.0/s | 100.00 | no promise |" in lines[4]
+    assert lines[-1] == "- not measured: q5: it failed"
+
+
+def test_a_table_is_written_between_its_marks_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        "a\n<!-- ordinary -->\nb\n<!-- end of ordinary -->\n<!-- large -->\nc\n<!-- end of large -->\nd\n"
+    )
+    monkeypatch.setattr(report, "README", readme)
+    report.write("new\n", "ordinary")
+    kept = "<!-- large -->\nc\n<!-- end of large -->\nd\n"
+    assert readme.read_text() == "a\n<!-- ordinary -->\nnew\n<!-- end of ordinary -->\n" + kept
+
+
+def test_a_seeded_county_has_its_rows_and_all_that_it_had(fresh_database: County) -> None:
+    made = (
+        "select array_agg(pg_get_indexdef(indexrelid) order by indexrelid::regclass::text) from pg_index "
+        "where indrelid in ('incidents'::regclass, 'positions'::regclass) and indisvalid",
+        "select array_agg(pg_get_triggerdef(oid) || tgenabled::text order by oid) from pg_trigger "
+        "where tgrelid in ('incidents'::regclass, 'vehicles'::regclass)",
+    )
+    with psycopg.connect(fresh_database.owner_url, autocommit=True) as owner:
+        before = [owner.execute(one).fetchone() for one in made]
+        seed(fresh_database.owner_url, Scale(incidents=1_000, vehicles=10, positions=2_000, position_days=20))
+        assert [owner.execute(one).fetchone() for one in made] == before
+        counts = "select {}, (select count(*) from journal where tbl in ('incidents', 'vehicles'))"
+        rows = ("incidents", "vehicles", "positions", "latest_positions")
+        counted = owner.execute(
+            counts.format(", ".join(f"(select count(*) from {table})" for table in rows))
+        ).fetchone()
+        assert counted == (1_000, 10, 2_000, 10, 0)
+        # Batches as if the positions had come in them.
+        wrong = owner.execute(
+            "select count(*) from position_batches b full join "
+            "(select batch, max(received_at) as stored_at, count(*) as count from positions group by batch) p "
+            "using (batch, stored_at, count) where b.cursor is null or p is null"
+        ).fetchone()
+        assert wrong == (0,)
+        left = owner.execute("select count(*) from pg_class where relname like 'bench%'").fetchone()
+        assert left == (0,)
