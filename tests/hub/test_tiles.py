@@ -524,6 +524,29 @@ async def test_rows_are_looked_up_by_their_place(place: Hub, fresh_database: Cou
                 assert "Seq Scan on incidents" not in text
 
 
+async def test_who_sees_all_incidents_gets_tiles_from_the_index_alone(place: Hub, fresh_database: County) -> None:
+    chance = random.Random(11)
+    scatter(fresh_database, [(chance.uniform(34.3, 35.3), chance.uniform(-0.5, 0.1)) for _ in range(5_000)])
+    with psycopg.connect(fresh_database.owner_url, autocommit=True) as owner:
+        owner.execute("vacuum analyze incidents")
+        (person,) = owner.execute("select id::text from people where name = 'ahero'").fetchone() or ("",)
+    layer, caller = tiles.LAYERS["incidents"], Caller(Scope.COUNTY, person, ("citizen", "dispatcher"))
+    assert isinstance(layer, tiles.Points)
+    for zoom in (9, 14):
+        z, x, y = tile_of(zoom, AHERO)
+        box = tiles._box(layer, z, x, y)
+        assert box is not None
+        async with place.app.state.sessions.connection(caller) as connection, connection.transaction():
+            plan = await connection.fetch(f"explain {layer.statement(z)}", *layer.parameters(z, x, y, box))
+        text = "\n".join(line for (line,) in plan)
+        assert "Index Only Scan using incidents_open_location" in text, text
+        if zoom < layer.singles_from:
+            # Counted as they come, not put in order first; and what lies alone in its cell is looked up by itself.
+            assert "HashAggregate" in text, text
+            assert "Sort" not in text, text
+            assert "Nested Loop Left Join" in text, text
+
+
 def test_a_cluster_knows_every_severity() -> None:
     layer = tiles.LAYERS["incidents"]
     assert isinstance(layer, tiles.Points)
