@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -73,7 +73,8 @@ class Part:
     large: tuple[bytes, ...]
     anew: bool = False
     promised: bool = True
-    """Whether the two are alike enough for the promise; else the figure is told, and no more."""
+    """Whether the two are alike enough for the promise; else the figure is told, and no more: asked for one after the
+    other, because some take seconds."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def _tiles(ordinary: Side, large: Side) -> list[Part]:
     for zoom in SAME_ZOOMS:
         same = sent(ordinary, zoom)
         says = f"the same tile, zoom {zoom}"
-        found.append(Part(f"same_z{zoom}", f"{says}, kept", same, same, promised=False))
+        found.append(Part(f"same_z{zoom}", f"{says}, kept", same, same))
         found.append(Part(f"same_z{zoom}_anew", f"{says}, made anew", same, same, anew=True, promised=False))
     return found
 
@@ -183,22 +184,29 @@ def parts(ordinary: Side, large: Side, only: str = "") -> list[Part]:
 def measured(part: Part, ordinary: Side, large: Side, work: Path, rounds: int, seconds: int) -> Grown:
     """One part, of both in turns. Raises Broken."""
     sides = {"large": (large, part.large), "ordinary": (ordinary, part.ordinary)}
-    urls = {name: side.anew if part.anew else side.hub for name, (side, _) in sides.items()}
-    first = {name: _first(urls[name], side.token, sent) for name, (side, sent) in sides.items()}
-    targets = {name: load.Target(urls[name], sent, side.token) for name, (side, sent) in sides.items()}
-    owners = (large.owner, ordinary.owner)
-    heard = load.in_turns(targets, owners, work, rounds=rounds, seconds=seconds, lack=_break)
-    spent = {
-        name: Spent(
-            one.rate,
-            one.at("p50"),
-            one.at("p99"),
-            first[name][1],
-            one.bytes_each / 1000,
-            _points(first[name][0]) if part.name.startswith(("tile", "same")) else None,
-        )
-        for name, one in heard.items()
+    targets = {
+        name: load.Target(side.anew if part.anew else side.hub, sent, side.token)
+        for name, (side, sent) in sides.items()
     }
+    first = {name: _singly(target) for name, target in targets.items()}
+    points = {name: _points(bodies) if _is_tile(part) else None for name, (bodies, _) in first.items()}
+    spent = {}
+    if part.promised:
+        owners = (large.owner, ordinary.owner)
+        for name, one in load.in_turns(targets, owners, work, rounds=rounds, seconds=seconds, lack=_break).items():
+            once, kilobytes = statistics.median(first[name][1]), one.bytes_each / 1000
+            spent[name] = Spent(one.rate, one.at("p50"), one.at("p99"), once, kilobytes, points[name])
+    else:
+        took: dict[str, list[float]] = {name: [] for name in targets}
+        for _ in range(rounds):
+            for name, target in targets.items():
+                took[name] += _singly(target)[1]
+        for name, all_of_them in took.items():
+            bodies, once = first[name]
+            kilobytes = statistics.fmean(map(len, bodies)) / 1000
+            middle, worst = statistics.median(all_of_them), max(all_of_them)
+            rate = 1000 / statistics.fmean(all_of_them)
+            spent[name] = Spent(rate, middle, worst, statistics.median(once), kilobytes, points[name])
     return Grown(part, spent["ordinary"], spent["large"])
 
 
@@ -206,13 +214,13 @@ def _break(name: str, why: str) -> None:
     raise load.Broken(why)
 
 
-def _first(url: str, token: str, sent: Sequence[bytes]) -> tuple[list[bytes], float]:
-    """Everything once over one connection: the answers, and the median of how long one took. Raises Broken."""
-    place = urlsplit(url)
+def _singly(target: load.Target) -> tuple[list[bytes], list[float]]:
+    """Everything once over one connection: the answers, and how long each took, in milliseconds. Raises Broken."""
+    place = urlsplit(target.url)
     line = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
-    headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+    headers = {"content-type": "application/json", "authorization": f"Bearer {target.token}"}
     bodies, took = [], []
-    for request in sent:
+    for request in target.requests:
         method, path, body = request.decode().split("\t")
         began = time.perf_counter()
         line.request(method, path, body or None, headers)
@@ -222,7 +230,11 @@ def _first(url: str, token: str, sent: Sequence[bytes]) -> tuple[list[bytes], fl
         if answer.status != 200 or (body and not _answered(bodies[-1])):
             raise load.Broken(f"{path} {body}: {answer.status} {bodies[-1][:200]!r}")
     line.close()
-    return bodies, statistics.median(took)
+    return bodies, took
+
+
+def _is_tile(part: Part) -> bool:
+    return part.name.startswith(("tile_", "same_"))
 
 
 def _answered(body: bytes) -> bool:
