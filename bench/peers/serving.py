@@ -95,7 +95,7 @@ def raw(work: Path, login_url: str, token: str, bodies: Path) -> Peer:
     )
 
 
-def forgetful(login_url: str, work: Path) -> Peer:
+def forgetful(login_url: str, work: Path, **settings: str) -> Peer:
     """A second hub over the same rows, which keeps nothing: each of its answers is a miss of the first one's."""
     return Peer(
         [sys.executable, "-c", "from hub.cli import main; main()", "serve", "--workers", str(PROCESSES)],
@@ -105,6 +105,7 @@ def forgetful(login_url: str, work: Path) -> Peer:
         HUB_POOL_SIZE=str(CONNECTIONS),
         HUB_TILE_MEGABYTES="0",
         HUB_ANSWER_MEGABYTES="0",
+        **settings,
     )
 
 
