@@ -76,8 +76,8 @@ class Part:
     large: tuple[bytes, ...]
     anew: bool = False
     promised: bool = True
-    """Whether the two are alike enough for the promise; else the figure is told, and no more: asked for one after the
-    other, because some take seconds."""
+    """Whether the two are alike enough for the promise; else the figure is told, and no more: each request once, one
+    after the other, because some take seconds."""
 
 
 @dataclass(frozen=True)
@@ -203,16 +203,9 @@ def measured(part: Part, ordinary: Side, large: Side, work: Path, rounds: int, s
             once, kilobytes = statistics.median(first[name][1]), one.bytes_each / 1000
             spent[name] = Spent(one.rate, one.at("p50"), one.at("p99"), once, kilobytes, points[name])
     else:
-        took: dict[str, list[float]] = {name: [] for name in targets}
-        for _ in range(rounds):
-            for name, target in targets.items():
-                took[name] += _singly(target)[1]
-        for name, all_of_them in took.items():
-            bodies, once = first[name]
-            kilobytes = statistics.fmean(map(len, bodies)) / 1000
-            middle, worst = statistics.median(all_of_them), max(all_of_them)
-            rate = 1000 / statistics.fmean(all_of_them)
-            spent[name] = Spent(rate, middle, worst, statistics.median(once), kilobytes, points[name])
+        for name, (bodies, took) in first.items():
+            middle, kilobytes = statistics.median(took), statistics.fmean(map(len, bodies)) / 1000
+            spent[name] = Spent(1000 / statistics.fmean(took), middle, max(took), middle, kilobytes, points[name])
     return Grown(part, spent["ordinary"], spent["large"])
 
 
