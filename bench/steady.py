@@ -233,14 +233,14 @@ class Load:
         await self._ask("q5", HERE, {"at": self._near()})
 
     async def _anew(self) -> None:
-        """A document that nobody sent before."""
+        """A document that nobody sent before, long enough to fill what is kept of documents within minutes."""
         word = f"a{self._dice.getrandbits(48):x}"
-        fields = self._dice.sample(["code", "name", "population", "areaKm2", "id", "subCounty { name }"], 3)
-        query = (
-            f"query Q{word} {{ {word}: wards(first: {self._dice.randint(1, 50)}) {{ nodes {{ {' '.join(fields)} }} }}"
-        )
-        query += f" incidents(first: 5) {{ nodes {{ {word}: title kind reportedAt }} }} }}"
-        await self._ask("never asked before", query)
+        roots = []
+        for number in range(8):
+            fields = self._dice.sample(["code", "name", "population", "areaKm2", "id", "subCounty { name code }"], 4)
+            roots.append(f'{word}{number}: ward(code: "{self._dice.randint(1186, 1220)}") {{ {" ".join(fields)} }}')
+        roots.append(f"incidents(first: 5) {{ nodes {{ {word}: title kind reportedAt }} }}")
+        await self._ask("never asked before", f"query Q{word} {{ {' '.join(roots)} }}")
 
     async def _refused(self) -> None:
         word = f"a{self._dice.getrandbits(48):x}"
