@@ -159,14 +159,19 @@ def keep(figures: Iterable[Figure]) -> None:
 def write(
     figures: list[Figure], missing: Iterable[tuple[str, str]], scale: str, versions: dict[str, str], part: str
 ) -> None:
-    """The table of one kind of run in bench/README.md, between its two marks."""
+    """The table of one kind of run in bench/README.md."""
+    put(part, _table(figures, missing, scale, versions))
+
+
+def put(part: str, text: str) -> None:
+    """What bench/README.md says of one kind of run, between its two marks; the rest stays."""
     begin, end = f"<!-- {part} -->", f"<!-- end of {part} -->"
-    text = README.read_text()
-    if begin not in text or end not in text:
+    whole = README.read_text()
+    if begin not in whole or end not in whole:
         raise ValueError(f"{README} has no place for the table of {part}: the lines {begin} and {end}")
-    before, _, rest = text.partition(begin)
+    before, _, rest = whole.partition(begin)
     after = rest.partition(end)[2]
-    README.write_text(before + begin + "\n" + _table(figures, missing, scale, versions) + end + after)
+    README.write_text(before + begin + "\n" + text + end + after)
 
 
 def _table(figures: list[Figure], missing: Iterable[tuple[str, str]], scale: str, versions: dict[str, str]) -> str:

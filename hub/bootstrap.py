@@ -45,6 +45,7 @@ make prove             break the hub on purpose for three minutes and count what
 make fuzz              send what a generator makes of the schema, as everybody; ARGS="--minutes 60"
 make bench             measure the hub beside its peers on the same rows, 15 minutes long; ONLY=q1,tiles a part of it
 make bench-scale       the same with 10 million incidents and 100 million positions: hours, and 60 GB of disk
+make bench-steady      an hour of everything at once, and what the workers' memory does; ARGS="--minutes 30"
 make notebooks         open the notebooks in JupyterLab, signed in to the hub that runs; ARGS="--url …"
 make lint              ruff, import-linter and mypy alone
 make clean             remove what the two commands made, except the data
@@ -77,6 +78,9 @@ def main(command: str, arguments: list[str]) -> int:
             for_bench()
             scale = ["--scale", "large"] if command == "bench-scale" else []
             become("python", "-m", "bench", *scale, *arguments)
+        elif command == "bench-steady":
+            prepare(for_tests=True, browser=False)
+            become("python", "-m", "bench.steady", *arguments)
         elif command == "notebooks":
             prepare(for_tests=False)
             beside("notebooks")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
-from bench import report
+from bench import report, steady
 from bench.__main__ import PARTS, parts
 from bench.county import LARGE, ORDINARY
 from bench.peers.installing import HERE
@@ -93,6 +94,23 @@ def test_locks_name_versions_and_hashes_and_no_place() -> None:
 
 def test_the_readme_has_a_place_for_each_kind_of_run() -> None:
     text = report.README.read_text()
-    for part in ("ordinary", "large"):
+    for part in ("ordinary", "large", "steady"):
         assert text.index(f"<!-- {part} -->") < text.index(f"<!-- end of {part} -->")
     assert (ORDINARY.incidents, LARGE.incidents) == (200_000, 10_000_000)
+
+
+def test_a_part_of_the_readme_is_replaced_and_the_rest_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "README", tmp_path / "README.md")
+    report.README.write_text("a\n<!-- steady -->\nold\n<!-- end of steady -->\nb\n")
+    report.put("steady", "new\n")
+    assert report.README.read_text() == "a\n<!-- steady -->\nnew\n<!-- end of steady -->\nb\n"
+    with pytest.raises(ValueError, match="no place for the table of large"):
+        report.put("large", "new\n")
+
+
+def test_memory_is_compared_after_what_is_bounded_has_filled() -> None:
+    resident = {10: 100, 20: 300, 30: 301, 40: 302, 50: 303, 60: 330}
+    samples = [steady.Sample(60.0 * minute, [resident[-(-minute // 10) * 10], 200], [0, 0]) for minute in range(1, 61)]
+    assert steady.growth(samples, 60) == [pytest.approx(0.1), 0]
+    told = ['hub_kept_bytes{what="tiles",worker="1"} 5.0', *(f'hub_subscriptions{{about="{n}"}} {n}.0' for n in (1, 2))]
+    assert steady.metrics("\n".join(told)) == {'hub_kept_bytes{what="tiles",worker="1"}': 5, "hub_subscriptions": 3}
