@@ -1,7 +1,7 @@
 # `make up` starts the hub, `make test` tests it, `make prove` breaks it and counts, `make fuzz` asks it anything,
 # `make bench` measures it. All of it stands in hub/bootstrap.py.
 
-.PHONY: help up test prove fuzz bench bench-scale notebooks lint clean
+.PHONY: help up test prove fuzz bench bench-scale bench-steady notebooks lint clean
 
 help:
 	@python3 hub/bootstrap.py help
@@ -23,6 +23,9 @@ bench:
 
 bench-scale:
 	@python3 hub/bootstrap.py bench-scale $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+bench-steady:
+	@python3 hub/bootstrap.py bench-steady $(ARGS)
 
 notebooks:
 	@python3 hub/bootstrap.py notebooks $(ARGS)

@@ -212,8 +212,7 @@ def main() -> int:
         print(verdict)
     report.keep(bench.figures)
     if not given.only and given.scale != "small":
-        told_of = report.table(bench.figures, bench.missing, str(bench.scale), bench.versions())
-        report.write(told_of, given.scale)
+        report.write(bench.figures, bench.missing, str(bench.scale), bench.versions(), given.scale)
     bench.say(f"done; {report.RESULTS.name} holds the figures")
     return 0 if len(bench.figures) == len(wanted) else 1
 

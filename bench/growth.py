@@ -346,7 +346,7 @@ def main() -> int:
         grown, missing = compare(ordinary, large, work, given.only, given.rounds, given.seconds, say)
         versions = report.versions_of(large.owner)
     if not given.only and given.scale == "large":
-        report.write(table(grown, missing, scales, versions), "large")
+        report.put("large", table(grown, missing, scales, versions))
     say("done")
     return 1 if missing else 0
 

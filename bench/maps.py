@@ -32,12 +32,12 @@ def tiles_of(owner: psycopg.Connection, zoom: int, sample: int = SAMPLE) -> list
     places = owner.execute(
         "select st_x(location), st_y(location) from peer.open_incidents order by id limit %s", (sample,)
     ).fetchall()
-    found = sorted({_tile(zoom, x, y) for x, y in places})
+    found = sorted({tile_at(zoom, x, y) for x, y in places})
     random.Random(zoom).shuffle(found)
     return found[:MOST_TILES]
 
 
-def _tile(zoom: int, longitude: float, latitude: float) -> tuple[int, int, int]:
+def tile_at(zoom: int, longitude: float, latitude: float) -> tuple[int, int, int]:
     down = (1 - math.asinh(math.tan(math.radians(latitude))) / math.pi) / 2
     return zoom, int((longitude + 180) / 360 * 2**zoom), int(down * 2**zoom)
 

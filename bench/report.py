@@ -160,19 +160,25 @@ def keep(figures: Iterable[Figure]) -> None:
     RESULTS.write_text(json.dumps(told, indent=1) + "\n")
 
 
-def write(told: str, part: str) -> None:
-    """The table of one kind of run goes into bench/README.md, between its two marks."""
+def write(
+    figures: list[Figure], missing: Iterable[tuple[str, str]], scale: str, versions: dict[str, str], part: str
+) -> None:
+    """The table of one kind of run in bench/README.md."""
+    put(part, _table(figures, missing, scale, versions))
+
+
+def put(part: str, text: str) -> None:
+    """What bench/README.md says of one kind of run, between its two marks; the rest stays."""
     begin, end = f"<!-- {part} -->", f"<!-- end of {part} -->"
-    text = README.read_text()
-    if begin not in text or end not in text:
+    whole = README.read_text()
+    if begin not in whole or end not in whole:
         raise ValueError(f"{README} has no place for the table of {part}: the lines {begin} and {end}")
-    before, _, rest = text.partition(begin)
+    before, _, rest = whole.partition(begin)
     after = rest.partition(end)[2]
-    README.write_text(before + begin + "\n" + told + end + after)
+    README.write_text(before + begin + "\n" + text + end + after)
 
 
-def table(figures: list[Figure], missing: Iterable[tuple[str, str]], scale: str, versions: dict[str, str]) -> str:
-    """What an ordinary run has measured."""
+def _table(figures: list[Figure], missing: Iterable[tuple[str, str]], scale: str, versions: dict[str, str]) -> str:
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d}; {scale}. {machine()}. "
         + ", ".join(f"{k} {v}" for k, v in versions.items())

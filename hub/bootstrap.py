@@ -46,6 +46,7 @@ make fuzz              send what a generator makes of the schema, as everybody; 
 make bench             measure the hub beside its peers on the same rows, 15 minutes long; ONLY=q1,tiles a part of it
 make bench-scale       hold the hub over 10 million incidents and 100 million positions beside itself over the county of
                        `make bench`: 45 minutes long, and 60 GB of disk
+make bench-steady      an hour of everything at once, and what the workers' memory does; ARGS="--minutes 30"
 make notebooks         open the notebooks in JupyterLab, signed in to the hub that runs; ARGS="--url …"
 make lint              ruff, import-linter and mypy alone
 make clean             remove what the two commands made, except the data
@@ -77,6 +78,9 @@ def main(command: str, arguments: list[str]) -> int:
             prepare(for_tests=True, browser=False)
             for_bench()
             become("python", "-m", "bench.growth" if command == "bench-scale" else "bench", *arguments)
+        elif command == "bench-steady":
+            prepare(for_tests=True, browser=False)
+            become("python", "-m", "bench.steady", *arguments)
         elif command == "notebooks":
             prepare(for_tests=False)
             beside("notebooks")

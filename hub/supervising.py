@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hub.serving import Interrupted, address_of
@@ -36,7 +37,12 @@ READY, ALIVE, DRAINING = b"r", b".", b"d"
 
 PULSE_SECONDS = 1.0
 FROZEN_SECONDS = 10.0
-"""A worker that says nothing for so long is killed: whatever holds it, it answers nobody."""
+"""A worker that says nothing for so long is killed: whatever holds it, it answers nobody. The time for which it was
+ready and others had the processors does not count: on a machine that is full another worker would be no quicker, and
+have to load."""
+
+STARVED_SECONDS = 60.0
+"""For so long it may say nothing, whatever for."""
 
 STARTING_SECONDS = 60.0
 """The same for one that has not answered yet: loading takes a second or two, on a busy machine longer."""
@@ -70,6 +76,8 @@ class _Worker:
     line: socket.socket | None = None
     began: float = 0.0
     heard: float = 0.0
+    waited: float = 0.0
+    """For how long it had waited for a processor when it was heard."""
     answers: bool = False
     drains: bool = False
     frozen: float = 0.0
@@ -83,6 +91,27 @@ class _Worker:
     @property
     def patience(self) -> float:
         return FROZEN_SECONDS if self.answers else STARTING_SECONDS
+
+    def hears(self) -> None:
+        """It has said something."""
+        self.heard = time.monotonic()
+        self.waited = waited_for_processor(self.process.pid) if self.process is not None else 0.0
+
+    def silent(self, now: float) -> float:
+        """Seconds for which it has said nothing and could have."""
+        silent = now - self.heard
+        if self.patience < silent < STARVED_SECONDS and self.process is not None:
+            silent -= max(0.0, waited_for_processor(self.process.pid) - self.waited)
+        return silent
+
+
+def waited_for_processor(process: int) -> float:
+    """Seconds for which a process's first thread was ready to run while others ran, since it began; 0 where the system
+    does not say."""
+    try:
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def pause_after(deaths: int) -> float:
@@ -154,7 +183,8 @@ class Supervisor:
             self._spare.deaths = 0
         else:
             self._launch(worker)
-        worker.began = worker.heard = time.monotonic()
+        worker.began = time.monotonic()
+        worker.hears()
         worker.answers, worker.drains, worker.frozen = False, False, 0.0
         if worker.line is not None:
             with suppress(OSError):  # it has just died: its line says so
@@ -211,7 +241,7 @@ class Supervisor:
         if not said:
             self._bury(worker)
             return
-        worker.heard = time.monotonic()
+        worker.hears()
         if READY in said:
             self._welcome(worker)
         worker.drains |= DRAINING in said
@@ -234,7 +264,7 @@ class Supervisor:
             if worker.process is None:
                 continue
             patience = worker.patience + (self._drain + GRACE_SECONDS if worker.drains else 0)
-            if now - worker.heard > patience and not worker.frozen:
+            if not worker.frozen and worker.silent(now) > patience:
                 worker.frozen = now - worker.heard
                 worker.process.kill()  # the line ends with it
             elif worker.answers and now - worker.began > STEADY_SECONDS:

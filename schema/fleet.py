@@ -22,6 +22,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     LargeBinary,
+    PrimaryKeyConstraint,
     Sequence,
     Table,
     Text,
@@ -113,8 +114,8 @@ positions = Table(
     "positions",
     metadata,
     Column("id", Uuid, nullable=False),
-    Column("device_id", Uuid, primary_key=True),
-    Column("recorded_at", DateTime(timezone=True), primary_key=True),
+    Column("device_id", Uuid, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
     Column("vehicle_id", Uuid, nullable=False),
     Column("batch", BigInteger, nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
@@ -123,6 +124,7 @@ positions = Table(
     *_measured(),
     Column("doubts", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
     Column("extra", JSONB),
+    PrimaryKeyConstraint("vehicle_id", "recorded_at", "device_id"),
 )
 
 latest_positions = Table(

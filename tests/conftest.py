@@ -61,7 +61,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     if elsewhere is not None:
         yield Cluster(Path(elsewhere))  # only asked for URLs: it runs in the controller
         return
-    cluster = started()
+    cluster = started(durable=False)
     try:
         yield cluster
     finally:
@@ -71,7 +71,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: object) -> None:
     if not shared:
-        shared["cluster"] = started()
+        shared["cluster"] = started(durable=False)
     node.workerinput["home"] = str(shared["cluster"].home)  # type: ignore[attr-defined]
 
 
@@ -80,7 +80,7 @@ def pytest_unconfigure() -> None:
         ended(shared.pop("cluster"))
 
 
-def started() -> Cluster:
+def started(*, durable: bool = True) -> Cluster:
     sweep()
     # Its name holds our number, so that a later run can tell whether anybody still needs it. Not pytest's own folder:
     # when root runs the tests, the cluster's user may not enter that.
@@ -89,6 +89,11 @@ def started() -> Cluster:
     cluster = Cluster(place / "home")
     try:
         cluster.start()
+        if not durable:
+            # Hundreds of databases come and go, each waiting for all the disk has to write; nothing outlives the run.
+            with psycopg.connect(cluster.url(cluster.OWNER, "postgres"), autocommit=True) as connection:
+                connection.execute("alter system set fsync = off")
+                connection.execute("select pg_reload_conf()")
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
         raise

@@ -46,13 +46,14 @@ from schema.compiler.statements import Statement
 from schema.compiler.writes import WriteSpec, once
 from schema.errors import BadUserInput, HubError, QueryTooComplex
 
-KEPT_SOURCE = 1024 * 1024
-"""Characters of documents whose parse and validation are kept: some hundred times as many bytes of memory at most."""
+KEPT_SOURCE = 256 * 1024
+"""Characters of documents whose parse and validation are kept: some hundred times as many bytes of memory at most, and
+an object for each, which Python's collector looks at again and again while nobody is answered."""
 KEPT_REFUSALS = 4 * 1024 * 1024
 """Bytes of documents that were refused, each with its refusal."""
 REFUSAL_BYTES = 2000
 """What a refusal takes beside its document, at most."""
-KEPT_SQL = 64 * 1024 * 1024
+KEPT_SQL = 32 * 1024 * 1024
 """Bytes of statements that are kept, each with the document that it keeps alive."""
 BYTES_FOR_CHARACTER = 150
 """Memory of a document's tokens and nodes: a short statement may hang on a long document."""

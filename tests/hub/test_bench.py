@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bench import growth, report
+from bench import growth, report, steady
 from bench.__main__ import PARTS, parts
 from bench.county import LARGE, ORDINARY, Scale, end_of_seeds, numbers_between, seed
 from bench.growth import Grown, Part, Spent
@@ -98,9 +98,26 @@ def test_locks_name_versions_and_hashes_and_no_place() -> None:
 
 def test_the_readme_has_a_place_for_each_kind_of_run() -> None:
     text = report.README.read_text()
-    for part in ("ordinary", "large"):
+    for part in ("ordinary", "large", "steady"):
         assert text.index(f"<!-- {part} -->") < text.index(f"<!-- end of {part} -->")
     assert (ORDINARY.incidents, LARGE.incidents) == (200_000, 10_000_000)
+
+
+def test_a_part_of_the_readme_is_replaced_and_the_rest_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "README", tmp_path / "README.md")
+    report.README.write_text("a\n<!-- steady -->\nold\n<!-- end of steady -->\nb\n")
+    report.put("steady", "new\n")
+    assert report.README.read_text() == "a\n<!-- steady -->\nnew\n<!-- end of steady -->\nb\n"
+    with pytest.raises(ValueError, match="no place for the table of large"):
+        report.put("large", "new\n")
+
+
+def test_memory_is_compared_after_what_is_bounded_has_filled() -> None:
+    resident = {10: 100, 20: 300, 30: 301, 40: 302, 50: 303, 60: 330}
+    samples = [steady.Sample(60.0 * minute, [resident[-(-minute // 10) * 10], 200], [0, 0]) for minute in range(1, 61)]
+    assert steady.growth(samples, 60) == [pytest.approx(0.1), 0]
+    told = ['hub_kept_bytes{what="tiles",worker="1"} 5.0', *(f'hub_subscriptions{{about="{n}"}} {n}.0' for n in (1, 2))]
+    assert steady.metrics("\n".join(told)) == {'hub_kept_bytes{what="tiles",worker="1"}': 5, "hub_subscriptions": 3}
 
 
 def test_what_growth_asks_is_what_the_benchmark_asks_and_a_day() -> None:
@@ -158,17 +175,6 @@ def test_growth_is_how_many_times_as_long_it_takes() -> None:
     assert lines[0].startswith(f"{datetime.now(end_of_seeds().tzinfo):%Y-%m-%d}; ordinary: 200,000 incidents")
     assert "| `same_z8` the same tile (10 and 500 incidents) | 300/s | 3.0/s | 100.00 | no promise |" in lines[4]
     assert lines[-1] == "- not measured: q5: it failed"
-
-
-def test_a_table_is_written_between_its_marks_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(
-        "a\n<!-- ordinary -->\nb\n<!-- end of ordinary -->\n<!-- large -->\nc\n<!-- end of large -->\nd\n"
-    )
-    monkeypatch.setattr(report, "README", readme)
-    report.write("new\n", "ordinary")
-    kept = "<!-- large -->\nc\n<!-- end of large -->\nd\n"
-    assert readme.read_text() == "a\n<!-- ordinary -->\nnew\n<!-- end of ordinary -->\n" + kept
 
 
 def test_a_seeded_county_has_its_rows_and_all_that_it_had(fresh_database: County) -> None:

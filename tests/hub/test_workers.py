@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -18,7 +19,7 @@ import pytest
 
 from hub.database.embedded import SETTINGS
 from hub.settings import Database, Limits, Server, Settings, SignIn
-from hub.supervising import FROZEN_SECONDS, LONGEST_PAUSE, connections_of, pause_after
+from hub.supervising import FROZEN_SECONDS, LONGEST_PAUSE, _Worker, connections_of, pause_after
 from tests.commands import STOPPING, Process, crowd, eventually_gone, hub, new_home, processes
 from tests.conftest import County
 
@@ -246,6 +247,28 @@ def test_a_frozen_worker_is_killed_and_replaced(three: Process) -> None:
     assert took > FROZEN_SECONDS - 2
     assert three.says(f"Worker 1 (process {before[0]}) said nothing for 10 s and was killed")
     assert not lives(before[0])
+
+
+def test_a_worker_is_not_blamed_for_waiting_for_a_processor() -> None:
+    """On a full machine it was killed for that, and the next one had to load beside all the others."""
+    busy, idle = "while True: pass", "import time; time.sleep(60)"
+    held = [subprocess.Popen([sys.executable, "-c", program]) for program in (busy, busy, idle)]
+    try:
+        for process in held:  # all on one processor
+            os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
+        eager, _, asleep = places = [_Worker(number, process, answers=True) for number, process in enumerate(held)]
+        time.sleep(1)
+        for place in places:
+            place.hears()
+        time.sleep(2)
+        later = FROZEN_SECONDS + 5
+        assert eager.silent(eager.heard + later) < later - 0.5
+        assert asleep.silent(asleep.heard + later) > later - 0.2
+        assert eager.silent(eager.heard + 61) == pytest.approx(61), "there is an end to it"
+    finally:
+        for process in held:
+            process.kill()
+            process.wait()
 
 
 def test_a_worker_that_is_told_to_end_drains_and_is_replaced(three: Process) -> None:

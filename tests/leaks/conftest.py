@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from hub.settings import Database, Limits, Settings
 from hub.users import accounts, disable
+from schema.api import schema
 from tests.conftest import County, Hub, copied, running
 from tests.leaks.callers import CALLERS, Caller
 from tests.leaks.rights import Facts
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 LIMITS = Limits()
 """One object for every hub: statements are kept by it, so that each question is compiled once."""
+
+ROOM = 16
+"""So many times as much is kept of documents and statements as a hub keeps: every question of the matrix, so that the
+next caller's are not compiled anew."""
 
 
 @dataclass
@@ -92,6 +97,9 @@ async def world(
     cluster: Cluster, copies: Callable[[], AbstractContextManager[County]], said: list[str]
 ) -> AsyncIterator[World]:
     with ExitStack() as kept:
+        for store in (schema._documents, schema._statements):
+            kept.callback(setattr, store, "capacity", store.capacity)
+            store.capacity *= ROOM
         county = kept.enter_context(copies())
         build(county)
         async with opened(county) as hub:

@@ -1,5 +1,5 @@
 -- Positions that cost less to store: see hub/docs/performance.md. Runs as hub_owner, in one transaction. On a county that
--- has stored positions already, the keys are made anew: about 10 s for ten millions, in which fixes wait.
+-- has stored positions already, the keys are made anew: some 30 s for ten millions, in which fixes wait.
 
 
 -- ── Indexes ────────────────────────────────────────────────────────────────────────────────────────────────────────
