@@ -21,6 +21,7 @@ import httpx
 import psycopg
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 from psycopg import sql
 
 from hub.app import create_app
@@ -34,6 +35,23 @@ from hub.users import accounts, add
 
 PREFIX = "hub-tests-"
 TEMPLATE = "template_county"
+
+LONGEST = (
+    "hub/test_incidents_page.py",
+    "leaks/test_answers.py",
+    "hub/test_map_page.py",
+    "hub/test_vehicles_page.py",
+    "faults/test_faults.py",
+    "test_notebooks.py",
+    "hub/test_crowded_page.py",
+    "hub/test_graphiql_page.py",
+    "leaks/test_doors.py",
+    "leaks/test_live.py",
+    "leaks/test_changes.py",
+    "hub/test_embedded.py",
+    "hub/test_workers.py",
+)
+"""Files that take longest. They are begun first, so that no process works on one of them while the others are done."""
 
 shared: dict[str, Cluster] = {}  # the controller's cluster under xdist, from its first worker to its end
 
@@ -49,6 +67,19 @@ class County:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="write what query cases and the printed schema become now")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # xdist would begin with the files of most tests, and those of few that take minutes would be left for the end.
+    config.option.loadscopereorder = False
+    # On a full machine anything may take a second, and says nothing of the code.
+    settings.register_profile("unhurried", settings.default, deadline=None)
+    settings.load_profile("unhurried")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(LONGEST)))
 
 
 # -- the cluster -------------------------------------------------------------------------------------------------------
