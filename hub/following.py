@@ -14,7 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from random import uniform
+from sys import intern
 from typing import Any, Final
 from uuid import UUID
 
@@ -32,7 +34,10 @@ MOST_BEHIND: Final = 50_000
 """Cursors that a subscription can be behind and still catch up; farther back it is told to read everything anew."""
 
 REMEMBERED: Final = 20_000
-"""Announcements that a worker holds in memory: about 10 MB."""
+"""Announcements, and batches of positions, that a worker holds in memory: about 10 MB."""
+
+TOO_MANY: Final = REMEMBERED + 1_000
+"""So many are held before the oldest are let go, all at once."""
 
 WINDOW: Final = 2_000
 """Cursors that a worker reads from the journal at once."""
@@ -113,16 +118,22 @@ def announced(rows: Iterable[Mapping[str, Any]]) -> list[Announcement]:
     made = [
         Announcement(
             entries[-1]["cursor"],
-            table,
+            intern(table),
             id,
             any(entry["created"] for entry in entries),
-            frozenset(area for entry in entries for area in entry["areas"]),
-            tuple((entry["node"], entry["entry"]) for entry in entries),
+            _same(frozenset(area for entry in entries for area in entry["areas"])),
+            tuple((intern(entry["node"]), entry["entry"]) for entry in entries),
             entries[-1]["recorded_at"],
         )
         for (_, table, id), entries in found.items()
     ]
     return sorted(made, key=lambda each: each.cursor)
+
+
+@lru_cache(4096)
+def _same(areas: frozenset[UUID]) -> frozenset[UUID]:
+    """The same areas in one object for all: they are most of what an announcement holds."""
+    return areas
 
 
 class Followed(ABC):
@@ -273,7 +284,7 @@ class Stream(Followed):
             made = announced(rows)
             self._ring += made
             self._cursors += [each.cursor for each in made]
-            if len(self._ring) > 2 * REMEMBERED:
+            if len(self._ring) > TOO_MANY:
                 self._since = self._cursors[-REMEMBERED - 1]
                 del self._ring[:-REMEMBERED], self._cursors[:-REMEMBERED]
             if upto != self.position:
@@ -354,7 +365,7 @@ class Moves(Followed):
             if not made:
                 return
             self._ring += made
-            if len(self._ring) > 2 * REMEMBERED:
+            if len(self._ring) > TOO_MANY:
                 self._since = self._ring[-REMEMBERED - 1].cursor
                 del self._ring[:-REMEMBERED]
             self.position = Position(self.position.epoch, made[-1].cursor)

@@ -273,7 +273,6 @@ ACCESS = Access(
         "stamps": Noun(("stamps",), passing=True),
         # Read and written by the functions that own them alone.
         "inner": Noun(("write_keys", "reference_numbers", "incident_tallies", "position_streams", "position_batches")),
-        "squares": Noun(("ward_cells",)),
     },
     roles={
         "public": Role(

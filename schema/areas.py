@@ -169,13 +169,6 @@ wards = Table(
     *_projected(Column("sub_county_id", Uuid, ForeignKey("sub_counties.id", ondelete="restrict"), nullable=False)),
 )
 
-ward_cells = Table(
-    "ward_cells",
-    metadata,
-    Column("cell", Integer, primary_key=True, autoincrement=False),
-    Column("ward_id", Uuid),
-)
-
 
 @strawberry.enum(description="What kind of name a unit carries.")
 class AreaNameKind(Enum):

@@ -43,8 +43,11 @@ def served(copies: Callable[[], AbstractContextManager[County]]) -> Iterator[Ser
                 """
                 with v as (insert into vehicles (plate, kind) values ('KDA 123B', 'patrol_car') returning id),
                 d as (insert into devices (vehicle_id, label) select id, 'tracker' from v returning id)
+                -- All of them today, also in the first half hour of a day in Kenya.
                 select take_fixes(array_fill(d.id, array[30]),
-                  array(select floor(extract(epoch from now())) - n * 60 from generate_series(0, 29) n),
+                  array(select extract(epoch from now() - n * least(interval '1 minute', (
+                    now() - date_trunc('day', now(), 'Africa/Nairobi')
+                  ) / 31)) from generate_series(0, 29) n),
                   array(select 34.75 + n * 0.001 from generate_series(0, 29) n), array_fill(-0.1::float8, array[30]),
                   array_fill(12::real, array[30]), array_fill(90::real, array[30]), array_fill(null::real, array[30]),
                   array_fill(null::real, array[30]), array_fill(null::real, array[30]), array_fill(''::text, array[30]),

@@ -53,6 +53,7 @@ SETTINGS = {
     "data_sync_retry": "off",
     # Nodes and backups read the log later; to change this then would need a restart.
     "wal_level": "logical",
+    "wal_buffers": "'16MB'",
     # A receiver that died must not fill the disk.
     "max_slot_wal_keep_size": "'2GB'",
     "max_connections": "120",

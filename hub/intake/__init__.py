@@ -6,8 +6,10 @@
     hold back     devices.py: a device sends so many a second, and many at once after a dead zone
     quarantine    fixes.py: what cannot be true but may mean something is put aside; what is doubtful is kept, and
                   says so
-    deduplicate, place in a ward, store, announce
-                  taking.py, and `take_fixes()` of migration 0020: many senders' fixes in one commit
+    place in a ward
+                  wards.py: by squares that a worker knows, and by the outlines where those do not tell
+    deduplicate, store, announce
+                  taking.py, and `take_fixes()` of migration 0022: many senders' fixes in one commit
 
 An answer that says "stored" is sent after the commit.
 """

@@ -16,7 +16,18 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from hub.intake.fixes import Fix, Unfit, direction, extras, moment, optional, place, yes
+from hub.intake.fixes import (
+    Fix,
+    Fixes,
+    Unfit,
+    direction,
+    doubts,
+    extras,
+    moment,
+    optional,
+    place,
+    yes,
+)
 from hub.intake.osmand import strict_json
 
 LONGEST_LINE = 64 * 1024
@@ -72,21 +83,34 @@ async def inflated(pieces: AsyncIterator[bytes], *, gzip: bool, most: int) -> As
         raise Unfit("body", "the gzip ends before its end")
 
 
-async def lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[Iterator[tuple[int, bytes]]]:
-    """The lines that are not blank, with their numbers from 1, as many as a piece ends; to be taken before the next
-    ones. Raises TooLarge for an endless one."""
-    rest, number = b"", 0
-    async for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        for at, line in enumerate(whole, number + 1):
-            if len(line) > LONGEST_LINE:
-                raise TooLarge(f"line {at} is over {LONGEST_LINE:,} bytes")
-        yield ((at, line) for at, line in enumerate(whole, number + 1) if line and not line.isspace())
-        number += len(whole)
-        if len(rest) > LONGEST_LINE:
-            raise TooLarge(f"line {number + 1} is over {LONGEST_LINE:,} bytes")
-    if rest.strip():
-        yield iter([(number + 1, rest)])
+def lines(body: bytes, piece: int) -> Iterator[tuple[int, bytes]]:
+    """Whole lines, in pieces of about so many bytes, with the number of each piece's first, from 1. Raises TooLarge for
+    an endless one."""
+    number, at = 1, 0
+    while at < len(body):
+        end = body.find(b"\n", at + piece)
+        end = len(body) if end < 0 else end
+        text = body[at:end]
+        yield number, text
+        number += text.count(b"\n") + 1
+        at = end + 1
+
+
+def check(body: bytes, most: int) -> None:
+    """Raises TooLarge for more than so many lines that are not blank, and for an endless one."""
+    at, number, rows = 0, 1, 0
+    while at < len(body):
+        # However many lines end within so many bytes, none of them is too long.
+        end = body.rfind(b"\n", at, at + LONGEST_LINE + 1)
+        if end < 0 and len(body) - at > LONGEST_LINE:
+            raise TooLarge(f"line {number} is over {LONGEST_LINE:,} bytes")
+        end = len(body) if end < 0 else end
+        text = body[at:end]
+        count = text.count(b"\n") + 1
+        number, at = number + count, end + 1
+        rows += count if rows + count <= most else sum(bool(line) and not line.isspace() for line in text.split(b"\n"))
+        if rows > most:
+            raise TooLarge(f"the batch has over {most:,} rows: send several")
 
 
 class _Plain(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
@@ -104,7 +128,41 @@ class _Plain(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=Fals
     key: str | None = None
 
 
-_plain_line = msgspec.json.Decoder(_Plain).decode
+_EPOCH, _END_OF_TIME = datetime.fromtimestamp(0, UTC), datetime.max.replace(tzinfo=UTC).timestamp()
+_decoder = msgspec.json.Decoder(_Plain)
+_plain_line, _plain_lines = _decoder.decode, _decoder.decode_lines
+
+
+def plain(text: bytes) -> tuple[list[str | None], Fixes] | None:
+    """The keys and fixes of lines that are all plain, at a fifth of what it takes to read each by itself; None where
+    not all of them are."""
+    newlines = text.count(b"\n")
+    # Nothing but ends of rows where lines end: then no row goes over two lines, and each line is one where their
+    # numbers are equal.
+    if text.count(b"}\n{") != newlines:
+        return None
+    made = Fixes()
+    try:
+        rows = _plain_lines(text)
+        times = [row.recorded_at for row in rows]
+        if len(rows) != newlines + 1 or "".join(times).count("T") != len(rows):
+            return None
+        # A time without an offset has no difference to one with.
+        made.seconds = [(datetime.fromisoformat(time) - _EPOCH).total_seconds() for time in times]
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if min(made.seconds) < 0 or max(made.seconds) >= _END_OF_TIME:
+        return None
+    made.longitudes = [row.location[0] for row in rows]
+    made.latitudes = [row.location[1] for row in rows]
+    made.speeds = [row.speed_kmh for row in rows]
+    made.headings = [row.heading for row in rows]
+    made.altitudes = [row.altitude_meters for row in rows]
+    made.accuracies = [row.accuracy_meters for row in rows]
+    made.batteries = [row.battery for row in rows]
+    made.doubts = [doubts(row.valid, row.mock, row.accuracy_meters, row.speed_kmh) for row in rows]
+    made.extras = [None] * len(rows)
+    return [row.key for row in rows], made
 
 
 def _quickly(row: _Plain) -> tuple[str | None, Fix] | None:

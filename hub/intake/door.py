@@ -6,9 +6,12 @@ import asyncio
 import base64
 import binascii
 import logging
+import math
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 from starlette.requests import ClientDisconnect, Request
@@ -16,8 +19,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hub.intake import batch, osmand, owntracks
-from hub.intake.fixes import Fix, Unfit
-from hub.intake.taking import Taking, Verdict
+from hub.intake.fixes import Fix, Fixes, Unfit
+from hub.intake.taking import PART, Taking, Verdict
 from hub.watch import figures
 from schema.errors import RateLimited, Unavailable
 
@@ -25,6 +28,9 @@ log = logging.getLogger(__name__)
 
 MOST_BODY = 16 * 1024
 """Bytes of a request that holds one fix."""
+
+PIECE = 64 * 1024
+"""Bytes of NDJSON that are read without a pause."""
 
 BODY_SECONDS = 30.0
 BATCH_SECONDS = 300.0
@@ -92,7 +98,7 @@ async def _one(request: Request, key: str, fix: Fix | None, unknown: int, taken:
             return _refused(unknown, UNKNOWN)
         if fix is not None:
             taking.devices.hold_back(device, 1)
-            await taking.take([device], [fix])
+            await taking.take([device], Fixes.of([fix]))
     except Exception as error:  # noqa: BLE001 - sorted into answers there
         return _failed(error)
     return taken
@@ -109,60 +115,77 @@ async def take_batch(request: Request) -> Response:
         return _refused(415, "Send application/x-ndjson or application/geo+json.")
     if encoding not in ("identity", "gzip"):
         return _refused(415, "content-encoding: gzip or none is taken, and only once.")
-    sent = _Sent()
     try:
-        async with asyncio.timeout(BATCH_SECONDS):
-            pieces = batch.inflated(request.stream(), gzip=encoding == "gzip", most=taking.settings.max_batch_bytes)
-            await sent.read(kind, pieces, taking.settings.max_batch_rows)
-    except TimeoutError:
-        return _refused(408, "The batch came too slowly.", {"connection": "close"})
+        try:
+            async with asyncio.timeout(BATCH_SECONDS):
+                pieces = batch.inflated(request.stream(), gzip=encoding == "gzip", most=taking.settings.max_batch_bytes)
+                body = b"".join([piece async for piece in pieces])
+        except TimeoutError:
+            return _refused(408, "The batch came too slowly.", {"connection": "close"})
+        if kind == "application/x-ndjson":
+            batch.check(body, taking.settings.max_batch_rows)
+            return await _taken(taking, own, _lines(body), body)
+        return await _taken(taking, own, _features(body, taking.settings.max_batch_rows), None)
     except ClientDisconnect:
         return _refused(400, "The request ended before its body did.")
     except batch.TooLarge as error:
         return _refused(413, f"{error}; nothing of it was stored.", {"connection": "close"})
     except Unfit as error:
         return _refused(400, f"{error}; nothing of it was stored.")
-    try:
-        return await _taken(taking, own, sent)
     except Exception as error:  # noqa: BLE001 - sorted into answers there
         return _failed(error)
 
 
+@dataclass
 class _Sent:
-    """The rows of a batch as they were sent. Lists beside each other: a tuple for each would cost
-    more than reading it."""
+    """Rows of a batch as they were sent."""
 
-    def __init__(self) -> None:
-        self.numbers: list[int] = []
-        self.keys: list[str | None] = []
-        self.fixes: list[Fix] = []
-        self.refused: list[dict[str, Any]] = []
+    numbers: list[int] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    fixes: Fixes = field(default_factory=Fixes)
+    refused: list[dict[str, Any]] = field(default_factory=list)
 
-    async def read(self, kind: str, pieces: AsyncIterator[bytes], most: int) -> None:
-        """All rows, as they come. Raises TooLarge for more than `most`, and Unfit for what has no rows."""
-        if kind == "application/geo+json":
-            body = bytearray()
-            async for piece in pieces:
-                body += piece
-            self._take(batch.from_features(bytes(body)), most)
+    def add(self, number: int, row: tuple[str | None, Fix] | Unfit) -> None:
+        if isinstance(row, Unfit):
+            self.refuse(number, row.field, str(row))
             return
-        async for lines in batch.lines(pieces):
-            self._take(((number, _row(line)) for number, line in lines), most)
-
-    def _take(self, rows: Iterable[tuple[int, tuple[str | None, Fix] | Unfit]], most: int) -> None:
-        for number, made in rows:
-            if len(self.fixes) + len(self.refused) == most:
-                raise batch.TooLarge(f"the batch has over {most:,} rows: send several")
-            if isinstance(made, Unfit):
-                self.refuse(number, made.field, str(made))
-                continue
-            key, fix = made
-            self.numbers.append(number)
-            self.keys.append(key)
-            self.fixes.append(fix)
+        key, fix = row
+        self.numbers.append(number)
+        self.keys.append(key)
+        self.fixes.add(fix)
 
     def refuse(self, number: int, field: str, message: str) -> None:
         self.refused.append({"row": number, "field": field, "message": message})
+
+
+async def _lines(body: bytes) -> AsyncIterator[_Sent]:
+    """The rows of NDJSON, in parts; others have a turn while they are read."""
+    sent = _Sent()
+    for first, text in batch.lines(body, PIECE):
+        if (plain := batch.plain(text)) is not None:
+            keys, fixes = plain
+            sent.numbers.extend(range(first, first + len(keys)))
+            sent.keys.extend(keys)
+            sent.fixes.extend(fixes)
+        else:
+            for number, line in enumerate(text.split(b"\n"), first):
+                if line and not line.isspace():
+                    sent.add(number, _row(line))
+        if len(sent.fixes) >= PART:
+            yield sent
+            sent = _Sent()
+        await asyncio.sleep(0)
+    yield sent
+
+
+async def _features(body: bytes, most: int) -> AsyncIterator[_Sent]:
+    """The rows of a FeatureCollection. Raises Unfit for what is none, and TooLarge for more than so many."""
+    sent = _Sent()
+    for count, (number, row) in enumerate(batch.from_features(body), 1):
+        if count > most:
+            raise batch.TooLarge(f"the batch has over {most:,} rows: send several")
+        sent.add(number, row)
+    yield sent
 
 
 def _row(line: bytes) -> tuple[str | None, Fix] | Unfit:
@@ -172,39 +195,79 @@ def _row(line: bytes) -> tuple[str | None, Fix] | Unfit:
         return error
 
 
-async def _taken(taking: Taking, own: str | None, sent: _Sent) -> Response:
-    known = await taking.devices.by_keys({own or "", *(key for key in sent.keys if key is not None)})
-    if own is not None and known[own] is None:
+async def _taken(taking: Taking, own: str | None, parts: AsyncIterator[_Sent], lines: bytes | None) -> Response:
+    """Stores what is sent and says what became of it. `lines` are those that it is read from, if any."""
+    read = [sent async for sent in parts] if lines is None else []
+    device = (await taking.devices.by_keys([own]))[own] if own is not None else None
+    if own is not None and device is None:
         return _refused(401, UNKNOWN, {"www-authenticate": "Bearer"})
-    if own is None and not any(known.get(key or "") for key in sent.keys):
+    storing = _Storing(taking)
+    if device is not None and lines is not None and b'"key"' not in lines and b"\\" not in lines:
+        # All of it is one device's: what was read first is stored while the rest is read.
+        taking.devices.hold_back(device, lines.count(b"\n") + (not lines.endswith(b"\n")))
+        async for sent in parts:
+            await storing.add(sent, [device] * len(sent.keys))
+        return await storing.told()
+    read += [sent async for sent in parts]
+    known = await taking.devices.by_keys({key for sent in read for key in sent.keys if key is not None})
+    found = [[device if key is None else known[key] for key in sent.keys] for sent in read]
+    if own is None and not any(each is not None for devices in found for each in devices):
         return _refused(401, "Send the device's key as a bearer token, or each row's as `key`.")
-    found = [known[own or ""] if key is None else known[key] for key in sent.keys]
-    numbers, devices, fixes = sent.numbers, [device for device in found if device is not None], sent.fixes
-    if len(devices) < len(found):
-        for number, device in zip(numbers, found, strict=True):
-            if device is None:
-                sent.refuse(number, "key", f"key: {UNKNOWN}")
-        numbers = [number for number, device in zip(numbers, found, strict=True) if device is not None]
-        fixes = [fix for fix, device in zip(fixes, found, strict=True) if device is not None]
-    figures.count(figures.FIXES, "refused", by=len(sent.refused))
-    for device, count in Counter(devices).items():
-        taking.devices.hold_back(device, count)
-    verdicts = await taking.take(devices, fixes) if fixes else []
-    stored, duplicates = verdicts.count(Verdict.STORED), verdicts.count(Verdict.DUPLICATE)
-    aside = [
-        {"row": number, "reason": verdict.value.upper()}
-        for number, verdict in zip(numbers, verdicts, strict=True)
-        if verdict is not Verdict.STORED and verdict is not Verdict.DUPLICATE
-    ]
-    return JSONResponse(
-        {
-            "stored": stored,
-            "duplicates": duplicates,
-            "quarantined": aside,
-            "refused": sorted(sent.refused, key=lambda each: each["row"]),
-        },
-        headers={"cache-control": "no-store"},
-    )
+    for each, count in Counter(each for devices in found for each in devices if each is not None).items():
+        taking.devices.hold_back(each, count)
+    for sent, devices in zip(read, found, strict=True):
+        await storing.add(sent, devices)
+    return await storing.told()
+
+
+class _Storing:
+    """A batch on its way into the database, in parts."""
+
+    def __init__(self, taking: Taking) -> None:
+        self._taking = taking
+        self._parts: list[tuple[list[int], asyncio.Task[dict[int, Verdict]]]] = []
+        self._refused: list[dict[str, Any]] = []
+        self._earliest, self._latest = math.inf, -math.inf
+
+    async def add(self, sent: _Sent, devices: list[UUID | None]) -> None:
+        """One more part, and the device of each of its rows: None for a key that nobody has."""
+        numbers, fixes = sent.numbers, sent.fixes
+        places = [place for place, device in enumerate(devices) if device is not None]
+        if len(places) < len(devices):
+            for number, device in zip(numbers, devices, strict=True):
+                if device is None:
+                    sent.refuse(number, "key", f"key: {UNKNOWN}")
+            numbers, fixes = [numbers[place] for place in places], fixes.at(places)
+        self._refused += sent.refused
+        figures.count(figures.FIXES, "refused", by=len(sent.refused))
+        if not numbers:
+            return
+        earliest, latest = min(fixes.seconds), max(fixes.seconds)
+        if earliest <= self._latest and self._earliest <= latest:
+            # Of two fixes of one moment the first counts.
+            await asyncio.wait([task for _, task in self._parts])
+        self._earliest, self._latest = min(earliest, self._earliest), max(latest, self._latest)
+        taken = self._taking.take([device for device in devices if device is not None], fixes)
+        self._parts.append((numbers, asyncio.create_task(taken)))
+
+    async def told(self) -> Response:
+        """What became of all of it. Raises what a part failed with, once none is under way."""
+        others: list[tuple[int, Verdict]] = []
+        ended = await asyncio.gather(*(task for _, task in self._parts), return_exceptions=True)
+        for (numbers, _), verdicts in zip(self._parts, ended, strict=True):
+            if isinstance(verdicts, BaseException):
+                raise verdicts
+            others += [(numbers[place], verdict) for place, verdict in verdicts.items()]
+        aside = sorted((number, verdict.value.upper()) for number, verdict in others if verdict.is_aside)
+        return JSONResponse(
+            {
+                "stored": sum(len(numbers) for numbers, _ in self._parts) - len(others),
+                "duplicates": len(others) - len(aside),
+                "quarantined": [{"row": number, "reason": reason} for number, reason in aside],
+                "refused": sorted(self._refused, key=lambda each: each["row"]),
+            },
+            headers={"cache-control": "no-store"},
+        )
 
 
 async def _body(request: Request) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -32,10 +34,7 @@ class Unfit(ValueError):
 
 
 class Fix(msgspec.Struct, gc=False):
-    """Where a device says it was. Degrees, EPSG:4326; km/h; degrees clockwise from north; metres; charge 0 to 1.
-
-    Thousands come at once and nothing in one leads back to it: the garbage collector need not look at them.
-    """
+    """Where a device says it was. Degrees, EPSG:4326; km/h; degrees clockwise from north; metres; charge 0 to 1."""
 
     longitude: float
     latitude: float
@@ -49,41 +48,120 @@ class Fix(msgspec.Struct, gc=False):
     mock: bool = False
     extra: dict[str, Any] = {}
 
-    def doubts(self) -> list[str]:
-        """Why it may be wrong, told by the fix alone: the same fix has the same doubts whenever it comes."""
-        if self.valid and not self.mock and self.accuracy_meters is None and self.recorded_at is not None:
-            return ["too_fast"] if self.speed_kmh is not None and self.speed_kmh > TOO_FAST_KMH else []
-        return [
-            doubt
-            for doubt, holds in (
-                ("invalid", not self.valid),
-                ("mock", self.mock),
-                ("inaccurate", self.accuracy_meters is not None and self.accuracy_meters > INACCURATE_METERS),
-                ("too_fast", self.speed_kmh is not None and self.speed_kmh > TOO_FAST_KMH),
-                ("no_clock", self.recorded_at is None),
-            )
-            if holds
-        ]
 
-    def aside(self, earliest: datetime, latest: datetime) -> str | None:
-        """Why it cannot be true, which lies between two moments; None for one that can."""
-        west, south, east, north = REGION
-        if not (west <= self.longitude <= east and south <= self.latitude <= north):
-            return "far_away"
-        if self.recorded_at is not None and self.recorded_at > latest:
-            return "future"
-        if self.recorded_at is not None and self.recorded_at < earliest:
-            return "too_old"
+def doubts(valid: bool, mock: bool, accuracy: float | None, speed: float | None, *, clock: bool = True) -> str | None:
+    """Why a fix may be wrong, with commas between; None for no reason. Told by the fix alone: the same one has the same
+    doubts whenever it comes."""
+    if valid and not mock and accuracy is None and clock and (speed is None or speed <= TOO_FAST_KMH):
         return None
+    found = (
+        "" if valid else "invalid",
+        "mock" if mock else "",
+        "inaccurate" if accuracy is not None and accuracy > INACCURATE_METERS else "",
+        "too_fast" if speed is not None and speed > TOO_FAST_KMH else "",
+        "" if clock else "no_clock",
+    )
+    return ",".join(filter(None, found)) or None
 
-    def said(self) -> dict[str, Any]:
-        """As JSON, for the quarantine."""
+
+class Fixes:
+    """Many of them, in lists beside each other: thousands come at once, and are looked at and sent on by what they say,
+    not one by one."""
+
+    __slots__ = (
+        "accuracies", "altitudes", "batteries", "doubts", "extras", "headings", "latitudes", "longitudes", "seconds",
+        "speeds",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        """Since 1970."""
+        self.longitudes: list[float] = []
+        self.latitudes: list[float] = []
+        self.speeds: list[float | None] = []
+        self.headings: list[float | None] = []
+        self.altitudes: list[float | None] = []
+        self.accuracies: list[float | None] = []
+        self.batteries: list[float | None] = []
+        self.doubts: list[str | None] = []
+        """With commas between them; None for none."""
+        self.extras: list[str | None] = []
+        """As JSON."""
+
+    @classmethod
+    def of(cls, fixes: Iterable[Fix]) -> Fixes:
+        made = cls()
+        for fix in fixes:
+            made.add(fix)
+        return made
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    def add(self, fix: Fix) -> None:
+        """One more. Without a time of its own it was just now."""
+        self.seconds.append((fix.recorded_at or datetime.now(UTC)).timestamp())
+        self.longitudes.append(fix.longitude)
+        self.latitudes.append(fix.latitude)
+        self.speeds.append(fix.speed_kmh)
+        self.headings.append(fix.heading)
+        self.altitudes.append(fix.altitude_meters)
+        self.accuracies.append(fix.accuracy_meters)
+        self.batteries.append(fix.battery)
+        clock = fix.recorded_at is not None
+        self.doubts.append(doubts(fix.valid, fix.mock, fix.accuracy_meters, fix.speed_kmh, clock=clock))
+        self.extras.append(json.dumps(fix.extra) if fix.extra else None)
+
+    def extend(self, others: Fixes) -> None:
+        for name in self.__slots__:
+            getattr(self, name).extend(getattr(others, name))
+
+    def part(self, start: int, stop: int) -> Fixes:
+        made = Fixes()
+        for name in self.__slots__:
+            setattr(made, name, getattr(self, name)[start:stop])
+        return made
+
+    def at(self, places: Iterable[int]) -> Fixes:
+        """Those in these places."""
+        made, places = Fixes(), list(places)
+        for name in self.__slots__:
+            column = getattr(self, name)
+            setattr(made, name, [column[place] for place in places])
+        return made
+
+    def asides(self, earliest: float, latest: float) -> dict[int, str]:
+        """Why fixes cannot be true, which lie between two moments, by their places. Nearly always the least and the
+        most of all tell that every one can."""
+        west, south, east, north = REGION
+        if not self.seconds or (
+            earliest <= min(self.seconds)
+            and max(self.seconds) <= latest
+            and west <= min(self.longitudes)
+            and max(self.longitudes) <= east
+            and south <= min(self.latitudes)
+            and max(self.latitudes) <= north
+        ):
+            return {}
+        found = {}
+        for place, (at, lon, lat) in enumerate(zip(self.seconds, self.longitudes, self.latitudes, strict=True)):
+            if not (west <= lon <= east and south <= lat <= north):
+                found[place] = "far_away"
+            elif at > latest:
+                found[place] = "future"
+            elif at < earliest:
+                found[place] = "too_old"
+        return found
+
+    def said(self, place: int) -> dict[str, Any]:
+        """The one there as JSON, for the quarantine."""
+        clock = "no_clock" not in (self.doubts[place] or "")
         return {
-            "location": [self.longitude, self.latitude],
-            "recordedAt": self.recorded_at.isoformat() if self.recorded_at else None,
-            "speedKmh": self.speed_kmh,
-            "heading": self.heading,
-            "accuracyMeters": self.accuracy_meters,
+            "location": [self.longitudes[place], self.latitudes[place]],
+            "recordedAt": datetime.fromtimestamp(self.seconds[place], UTC).isoformat() if clock else None,
+            "speedKmh": self.speeds[place],
+            "heading": self.headings[place],
+            "accuracyMeters": self.accuracies[place],
         }
 
 

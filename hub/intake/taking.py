@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from uuid import UUID
 
 import asyncpg
 
-from geo.shapes import REGION
 from hub.database.session import Sessions
 from hub.identity import SERVICE
 from hub.intake.devices import Devices
-from hub.intake.fixes import AHEAD, Fix
+from hub.intake.fixes import AHEAD, Fixes
+from hub.intake.wards import Wards
 from hub.settings import Intake
 from hub.watch import figures
 from schema.errors import Unavailable
@@ -28,35 +28,42 @@ AT_ONCE = 5_000
 """Fixes in one commit, unless one sender brings more."""
 
 PART = 2_500
-"""Fixes of one sender that are stored together; more of them are stored in parts, two at a time."""
+"""Fixes of one sender that are stored together; more of them are stored in parts."""
+
+LARGE = 1_000
+"""So many go by the second connection where the first is busy."""
 
 MOST_WAITING = 50_000
 """Fixes that may wait in one worker; further ones are told to come again."""
 
-_TAKE = "select take_fixes($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as known"
+_TAKE = "select take_fixes($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) as known"
 _ASIDE = "select quarantine_fixes($1, $2, $3)"
 
 
 class Verdict(Enum):
-    """What became of a fix."""
+    """What became of a fix that was not stored."""
 
-    STORED = "stored"
     DUPLICATE = "duplicate"
     FUTURE = "future"
     TOO_OLD = "too_old"
     FAR_AWAY = "far_away"
 
     @property
+    def is_aside(self) -> bool:
+        """It cannot be true, and is kept apart."""
+        return self is not Verdict.DUPLICATE
+
+    @property
     def outcome(self) -> str:
         """The same, with everything that was put aside as one."""
-        return self.value if self in (Verdict.STORED, Verdict.DUPLICATE) else "quarantined"
+        return "quarantined" if self.is_aside else "duplicate"
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     devices: Sequence[UUID]
-    fixes: Sequence[Fix]
-    done: asyncio.Future[list[Verdict]]
+    fixes: Fixes
+    done: asyncio.Future[dict[int, Verdict]]
 
 
 class Taking:
@@ -66,48 +73,39 @@ class Taking:
         self._sessions = sessions
         self.settings = settings
         self.devices = Devices(sessions, settings)
+        self._wards = Wards(sessions)
         self._waiting: deque[_Waiting] = deque()
         self._held = 0
         self._come = asyncio.Event()
         self._much = asyncio.Event()
 
-    async def take(self, devices: Sequence[UUID], fixes: Sequence[Fix]) -> list[Verdict]:
-        """Store fixes, each once; what became of each, after the commit. Raises Unavailable: then nobody knows, and
-        the same may be sent again."""
+    async def take(self, devices: Sequence[UUID], fixes: Fixes) -> dict[int, Verdict]:
+        """Store fixes, each once; after the commit, what became of those that were not stored, by their places. Raises
+        Unavailable: then nobody knows, and the same may be sent again."""
         if self._held + len(fixes) > MOST_WAITING:
             raise Unavailable("Many fixes are coming in: send them again in a moment.")
-        loop, size = asyncio.get_running_loop(), len(fixes)
-        # Of two fixes of one moment the first counts: only what holds none such may be stored in any order.
-        if size > PART and len(set(zip(devices, (fix.recorded_at for fix in fixes), strict=True))) == size:
-            size = PART
-        parts = [
-            _Waiting(devices[at : at + size], fixes[at : at + size], loop.create_future())
-            for at in range(0, len(fixes), max(size, 1))
-        ]
-        self._waiting.extend(parts)
+        waiting = _Waiting(devices, fixes, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
         self._held += len(fixes)
         self._come.set()
-        if len(parts) > 1:
+        if len(fixes) >= LARGE:
             self._much.set()
         try:
-            # Each to its end, also when another failed: what was stored is stored, a duplicate when it comes again.
-            done = await asyncio.gather(*(part.done for part in parts), return_exceptions=True)
+            verdicts = await waiting.done
         finally:
             self._held -= len(fixes)
-        for each in done:
-            if isinstance(each, BaseException):
-                raise each
-        verdicts = [verdict for each in done for verdict in each]  # type: ignore[union-attr]
-        for verdict in Verdict:
-            if count := verdicts.count(verdict):
-                figures.count(figures.FIXES, verdict.outcome, by=count)
+        outcomes = Counter(verdict.outcome for verdict in verdicts.values())
+        outcomes["stored"] = len(fixes) - len(verdicts)
+        for outcome, count in outcomes.items():
+            figures.count(figures.FIXES, outcome, by=count)
         return verdicts
 
     async def run(self) -> None:
         """Commit what waits, until cancelled; of large batches two parts at once, each by a connection of its own."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._commits(self._come))
-            both.create_task(self._commits(self._much))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._commits(self._come))
+            tasks.create_task(self._commits(self._much))
+            tasks.create_task(self._wards.follow())
 
     async def _commits(self, called: asyncio.Event) -> None:
         while True:
@@ -122,9 +120,13 @@ class Taking:
                 await self._commit(group)
 
     async def _commit(self, group: list[_Waiting]) -> None:
+        devices, fixes = group[0].devices, group[0].fixes
+        if len(group) > 1:
+            devices, fixes = [device for each in group for device in each.devices], Fixes()
+            for each in group:
+                fixes.extend(each.fixes)
         try:
-            devices = [device for each in group for device in each.devices]
-            verdicts = await self._store(devices, [fix for each in group for fix in each.fixes])
+            verdicts = await self._store(devices, fixes)
         except asyncpg.PostgresError as error:
             if len(group) == 1:
                 _told(group[0], error)
@@ -141,64 +143,48 @@ class Taking:
         else:
             at = 0
             for each in group:
+                end = at + len(each.fixes)
                 if not each.done.done():
-                    each.done.set_result(verdicts[at : at + len(each.fixes)])
-                at += len(each.fixes)
+                    each.done.set_result({place - at: verdicts[place] for place in range(at, end) if place in verdicts})
+                at = end
 
-    async def _store(self, devices: list[UUID], fixes: list[Fix]) -> list[Verdict]:
+    async def _store(self, devices: Sequence[UUID], fixes: Fixes) -> dict[int, Verdict]:
         now = datetime.now(UTC)
-        verdicts = [Verdict.STORED] * len(fixes)
-        kept = list(range(len(fixes)))
-        columns = _columns(devices, fixes, now)
-        if asides := self._asides(fixes, columns, now):
-            aside = [(devices[at], reason, json.dumps(fixes[at].said())) for at, reason in asides.items()]
+        earliest, latest = now - timedelta(days=self.settings.position_days), now + AHEAD
+        kept: Sequence[int] = range(len(fixes))
+        verdicts: dict[int, Verdict] = {}
+        if asides := fixes.asides(earliest.timestamp(), latest.timestamp()):
+            aside = [(devices[at], reason, json.dumps(fixes.said(at))) for at, reason in asides.items()]
             await self._sessions.fetch(SERVICE, _ASIDE, [list(column) for column in zip(*aside, strict=True)])
-            for at, reason in asides.items():
-                verdicts[at] = Verdict(reason)
+            verdicts = {at: Verdict(reason) for at, reason in asides.items()}
             kept = [at for at in kept if at not in asides]
-            devices, fixes = [devices[at] for at in kept], [fixes[at] for at in kept]
-            columns = _columns(devices, fixes, now) if kept else []
+            devices, fixes = [devices[at] for at in kept], fixes.at(kept)
         if kept:
             # Asked twice where the line was lost: what was stored meanwhile is found as a duplicate, and is stored.
+            columns = [*_columns(devices, fixes), *self._wards.told(fixes)]
             (row,) = await self._sessions.fetch(SERVICE, _TAKE, columns)
             for number in row["known"]:
                 verdicts[kept[number - 1]] = Verdict.DUPLICATE
         return verdicts
 
-    def _asides(self, fixes: list[Fix], columns: list[list[Any]], now: datetime) -> dict[int, str]:
-        """Why fixes cannot be true, by their places. Nearly always the least and the most tell that all of them can."""
-        earliest, latest = now - timedelta(days=self.settings.position_days), now + AHEAD
-        _, seconds, longitudes, latitudes, *_ = columns
-        west, south, east, north = REGION
-        if (
-            earliest.timestamp() <= min(seconds)
-            and max(seconds) <= latest.timestamp()
-            and west <= min(longitudes)
-            and max(longitudes) <= east
-            and south <= min(latitudes)
-            and max(latitudes) <= north
-        ):
-            return {}
-        return {at: reason for at, fix in enumerate(fixes) if (reason := fix.aside(earliest, latest))}
 
-
-def _columns(devices: list[UUID], fixes: list[Fix], now: datetime) -> list[list[Any]]:
-    """What take_fixes() takes."""
-    further = (
-        [fix.speed_kmh for fix in fixes],
-        [fix.heading for fix in fixes],
-        [fix.altitude_meters for fix in fixes],
-        [fix.accuracy_meters for fix in fixes],
-        [fix.battery for fix in fixes],
-        [",".join(fix.doubts()) or None for fix in fixes],
-        [json.dumps(fix.extra) if fix.extra else None for fix in fixes],
+def _columns(devices: Sequence[UUID], fixes: Fixes) -> list[Sequence[Any]]:
+    """What take_fixes() takes before what is told of wards."""
+    further: tuple[list[Any], ...] = (
+        fixes.speeds,
+        fixes.headings,
+        fixes.altitudes,
+        fixes.accuracies,
+        fixes.batteries,
+        fixes.doubts,
+        fixes.extras,
     )
     return [
-        # asyncpg takes four times as long for a UUID, and ten times for a time, as for a number.
+        # asyncpg takes four times as long for a UUID as for a number.
         devices[:1] if devices.count(devices[0]) == len(devices) else devices,
-        [(fix.recorded_at or now).timestamp() for fix in fixes],
-        [fix.longitude for fix in fixes],
-        [fix.latitude for fix in fixes],
+        fixes.seconds,
+        fixes.longitudes,
+        fixes.latitudes,
         # Of most columns nothing is said: an empty one costs nothing to send.
         *(column if column.count(None) < len(column) else [] for column in further),
     ]

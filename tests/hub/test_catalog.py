@@ -33,7 +33,7 @@ JOURNALS_HAND = {
 
 TAKES_FIXES = (
     "take_fixes(uuid[],double precision[],double precision[],double precision[],"
-    "real[],real[],real[],real[],real[],text[],jsonb[])"
+    "real[],real[],real[],real[],real[],text[],jsonb[],uuid[],bytea,bigint)"
 )
 
 OPEN_TO_INTAKE = {
@@ -43,6 +43,8 @@ OPEN_TO_INTAKE = {
     "position_batches_after(bigint,bigint,integer)",
     "position_head()",
     "quarantine_fixes(uuid[],text[],jsonb[])",
+    "ward_outlines()",
+    "wards_stamp()",
 }
 """Devices have no role: what they send is stored by these alone, and followed by the hub."""
 

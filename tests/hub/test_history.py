@@ -389,7 +389,7 @@ def test_versions_are_what_the_journal_says_whatever_happens(
 
 def test_a_hub_that_has_worked_before_gets_its_past(empty_database: County, tmp_path: Path) -> None:
     """The migration makes versions of what the journal holds by then."""
-    later = {"incident_history", "fleet_history", "squares", "stamps"}
+    later = {"incident_history", "fleet_history", "stamps"}
     before = Access(
         {name: noun for name, noun in ACCESS.nouns.items() if name not in later},
         {

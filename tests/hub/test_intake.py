@@ -21,11 +21,11 @@ import httpx
 import psycopg
 import pytest
 import pytest_asyncio
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hub.intake import batch, osmand
-from hub.intake.fixes import Fix, Unfit
+from hub.intake.fixes import Fix, Fixes, Unfit
 from hub.intake.osmand import strict_json
 from hub.settings import Intake
 from tests.conftest import County, make_person
@@ -341,29 +341,46 @@ async def test_only_known_fixes_are_told_and_move_nothing(place: Listening, coun
     assert (await latest(place))["location"]["coordinates"] == [34.9, -0.1]
 
 
-def test_a_square_has_the_ward_that_its_places_have(county: County) -> None:
-    """Places by chance, on edges and corners of squares; also when boundaries moved."""
+async def test_each_fix_has_the_ward_that_holds_it_also_when_boundaries_move(place: Listening, county: County) -> None:
+    """Places by chance and on outlines; sent right after a change, when the worker still knows the old outlines, and
+    once it knows the new ones."""
+    it, dice = await tracker(place), random.Random(11)
+    wards = place.app.state.taking._wards
     wrong = """
-      with places as (
-        select 34.3 + 1.1 * random() as x, -0.5 + 0.6 * random() as y from generate_series(1, 20000)
-        union all select i / 100.0 + nudge, j / 100.0 - nudge
-        from generate_series(3440, 3535) i, generate_series(-42, 3) j, unnest(array[0, 1e-15, -1e-15, 7e-15]) nudge
-      ), looked_up as (
-        select c.ward_id as told, (
-          select w.id from wards w where st_covers(w.boundary, st_setsrid(st_makepoint(x, y), 4326))
-          order by w.code limit 1
-        ) as true_one
-        from places join ward_cells c on c.cell = ward_cell(x, y)
-      )
-      select count(*) filter (where told is distinct from true_one), count(told) > 5000, count(*) > 10000 from looked_up
+      select count(*) filter (where p.ward_id is distinct from (
+        select w.id from wards w where st_covers(w.boundary, p.location) order by w.code limit 1
+      )), count(*), count(p.ward_id) from positions p where p.recorded_at >= %s
     """
-    with rows(county) as connection, connection.transaction(force_rollback=True):
-        assert connection.execute(wrong).fetchone() == (0, True, True)
-        connection.execute(
-            "update wards set boundary = st_translate(boundary, 0.023, -0.011), "
-            "label_point = st_translate(label_point, 0.023, -0.011)"
-        )
-        assert connection.execute(wrong).fetchone() == (0, True, True)
+
+    async def sends(began: datetime, outlines: list[Any]) -> None:
+        where = [(dice.uniform(34.3, 35.4), dice.uniform(-0.5, 0.1)) for _ in range(1500)]
+        where += [(x + nudge, y - nudge) for x, y in dice.sample(outlines, 250) for nudge in (0, 1e-9)]
+        sent_rows = [
+            row(number, location=at, recordedAt=(began + timedelta(seconds=number)).isoformat())
+            for number, at in enumerate(where)
+        ]
+        head = {**NDJSON, "authorization": f"Bearer {it.key}"}
+        answer = await place.http.post("/intake/batch", content=nd(sent_rows), headers=head)
+        assert answer.json()["stored"] == len(where), answer.text[:300]
+
+    with rows(county) as connection:
+        corners = "select st_x(p), st_y(p) from (select (st_dumppoints(boundary)).geom from wards) d (p)"
+        await wards.look()
+        for turn in range(3):
+            began = datetime.now(UTC) - timedelta(days=1 + turn)
+            await sends(began, connection.execute(corners).fetchall())
+            (errors, count_, inside) = connection.execute(wrong, (began,)).fetchone()  # type: ignore[misc]
+            assert (errors, count_ >= 2000, inside > 500) == (0, True, True), turn
+            connection.execute("delete from positions")
+            if turn == 0:  # the worker is not told: what comes next finds it behind
+                known = wards._known
+                connection.execute(
+                    "update wards set boundary = st_translate(boundary, 0.023, -0.011), "
+                    "label_point = st_translate(label_point, 0.023, -0.011)"
+                )
+            else:
+                await wards.look()
+        assert wards._known.stamp > known.stamp
 
 
 async def test_an_older_fix_is_kept_and_moves_nothing_back(place: Listening, county: County) -> None:
@@ -526,6 +543,32 @@ async def test_a_bad_row_takes_no_other_along(place: Listening, county: County, 
     again = (await place.http.post("/intake/batch", content=nd(good), headers=head)).json()
     assert (again["stored"], again["duplicates"]) == (0, 6)
     assert count(county) == 6
+
+
+async def test_of_two_fixes_of_one_moment_the_first_counts_however_many_come(place: Listening, county: County) -> None:
+    """More than are stored together, with each moment's second fix far behind its first."""
+    it = await tracker(place)
+    good = [row(number) for number in range(3_000)]
+    second = [{**each, "location": [34.5, -0.3]} for each in good[::2]]
+    head = {**NDJSON, "authorization": f"Bearer {it.key}"}
+    answer = (await place.http.post("/intake/batch", content=nd([*good, *second]), headers=head)).json()
+    assert (answer["stored"], answer["duplicates"], answer["quarantined"]) == (3_000, 1_500, [])
+    with rows(county) as connection:
+        places_ = connection.execute("select count(*) from positions where st_x(location) < 34.8").fetchone()
+    assert places_ == (0,)
+
+
+@pytest.mark.parametrize("name", ['"key"', '"k\\u0065y"'])
+async def test_a_row_may_be_another_devices(place: Listening, county: County, name: str) -> None:
+    it, other = await tracker(place), await tracker(place, "KDB 321C")
+    theirs = nd([row(1)])[:-1] + f', {name}: "{other.key}"}}'.encode()
+    nobodys = nd([row(2)])[:-1] + f', {name}: "nobody"}}'.encode()
+    head = {**NDJSON, "authorization": f"Bearer {it.key}"}
+    answer = (await place.http.post("/intake/batch", content=nd([row(0), theirs, nobodys]), headers=head)).json()
+    assert (answer["stored"], [each["row"] for each in answer["refused"]]) == (2, [3])
+    with rows(county) as connection:
+        kept = connection.execute("select device_id from positions order by recorded_at").fetchall()
+    assert [str(device) for (device,) in kept] == [it.device, other.device]
 
 
 async def test_geojson_and_gzip_are_taken(place: Listening, county: County) -> None:
@@ -725,6 +768,61 @@ def test_any_row_is_a_fix_or_is_refused_by_name(row_: dict[str, Any]) -> None:
 def test_the_quick_look_at_a_row_sees_what_the_close_one_sees(row_: dict[str, Any]) -> None:
     line = json.dumps(row_).encode()
     assert told(batch.from_line, line) == told(batch._closely, strict_json(line)) == told(batch.from_row, row_)
+
+
+def plain_line(at: str = "2026-03-02T06:00:00Z", more: str = "") -> bytes:
+    return f'{{"recordedAt": "{at}", "location": [34.7, -0.1]{more}}}'.encode()
+
+
+PLAIN_LINES = [
+    plain_line(),
+    plain_line("2026-03-02T06:00:00.123456+03:00", ', "heading": 1, "key": "k"'),
+    plain_line(more=', "speedKmh": 250, "mock": true'),
+    plain_line(more=', "accuracyMeters": 501, "battery": 1'),
+    plain_line(more=', "valid": false, "altitudeMeters": 9'),
+]
+ODD_LINES = [
+    *(b"", b" ", b"\r", b"{", b"}", b"{}", b"x", b'{"recordedAt":', plain_line()[14:], plain_line() * 2),
+    *map(plain_line, ("2026-03-02T06:00:00", "2026-03-02 06:00:00Z", "T", "1969-12-31T23:59:59Z")),
+    plain_line("9999-12-31T23:59:59-05:00"),
+    plain_line(more=', "note": "further"'),
+]
+
+
+@given(st.lists(st.sampled_from(PLAIN_LINES) | st.sampled_from(ODD_LINES), min_size=1, max_size=6))
+@example(PLAIN_LINES)
+@example([plain_line() * 2, *plain_line().split(b",", 1)])  # as many rows as lines
+def test_lines_that_are_read_together_are_read_as_each_by_itself(lines_: list[bytes]) -> None:
+    made = batch.plain(b"\n".join(lines_))
+    singly = [told(batch.from_line, line) for line in lines_]
+    if made is None:
+        assert not all(line in PLAIN_LINES for line in lines_)
+        return
+    keys, fixes = made
+    assert [(key, fix) for key, fix in singly if isinstance(fix, Fix)] == singly
+    one_by_one = Fixes.of(fix for _, fix in singly if isinstance(fix, Fix))
+    assert keys == [key for key, _ in singly]
+    assert all(getattr(fixes, name) == getattr(one_by_one, name) for name in Fixes.__slots__)
+
+
+@given(
+    st.lists(st.sampled_from([b"", b" ", b"{}", b"x" * 40, b"\r"]), max_size=30), st.integers(1, 60), st.integers(0, 30)
+)
+def test_lines_keep_their_numbers_and_blank_ones_do_not_count(lines_: list[bytes], piece: int, most: int) -> None:
+    body = b"\n".join(lines_)
+    found = [
+        (number, line)
+        for first, text in batch.lines(body, piece)
+        for number, line in enumerate(text.split(b"\n"), first)
+        if line
+    ]
+    assert found == [(number, line) for number, line in enumerate(lines_, 1) if line]
+    filled = sum(bool(line.strip()) for line in lines_)
+    if filled > most:
+        with pytest.raises(batch.TooLarge, match="over"):
+            batch.check(body, most)
+    else:
+        batch.check(body, most)
 
 
 def told(read: Callable[[Any], tuple[str | None, Fix]], said: Any) -> tuple[str | None, Fix] | tuple[str, str]:
