@@ -51,8 +51,9 @@ class Wards:
         while True:
             try:
                 await self.look()
-            except (HubError, asyncpg.PostgresError) as error:
-                log.info("outlines of wards could not be looked at: %s", type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - fixes are taken all the same, whatever is wrong with outlines
+                level = logging.INFO if isinstance(error, (HubError, asyncpg.PostgresError)) else logging.ERROR
+                log.log(level, "outlines of wards could not be taken up: %s", type(error).__name__)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
