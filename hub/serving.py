@@ -37,9 +37,11 @@ PING_SECONDS = 20
 STALLED_SECONDS = 45
 """How long a client may take none of what was sent before its connection is dropped."""
 
-ARENAS, MOST_ARENAS = -8, 2
-"""Of mallopt(3): glibc would give each thread (exports, packing, passwords) an arena of its own, up to eight for each
-core, and each of them keeps the most that it ever held."""
+MALLOC = {-8: 2, -3: 1024 * 1024, -1: 1024 * 1024}
+"""By mallopt(3): M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD. glibc would give each thread (exports, packing,
+passwords) an arena of its own, up to eight for each core, and each keeps the most that it ever held. After the first
+photo it would take blocks of megabytes from there as well, between which small ones come to lie that keep them from
+being given back."""
 
 TICKS_A_PULSE = 10
 """uvicorn ticks ten times a second, in the loop that answers: while it does not turn, there is no pulse."""
@@ -277,8 +279,9 @@ def serve(
     `ready` is called when it answers, `pulse` about once a second while it does.
     """
     if sys.platform == "linux":
-        with suppress(AttributeError):  # musl has no arenas
-            ctypes.CDLL(None).mallopt(ARENAS, MOST_ARENAS)
+        with suppress(AttributeError):  # musl has none of it
+            for name, value in MALLOC.items():
+                ctypes.CDLL(None).mallopt(name, value)
     server = _Server(
         configured(app, settings),
         ready=ready,
