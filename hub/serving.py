@@ -37,11 +37,13 @@ PING_SECONDS = 20
 STALLED_SECONDS = 45
 """How long a client may take none of what was sent before its connection is dropped."""
 
-MALLOC = {-8: 2, -3: 1024 * 1024, -1: 1024 * 1024}
+MALLOC = {-8: 2, -3: 1024 * 1024, -1: 64 * 1024 * 1024}
 """By mallopt(3): M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD. glibc would give each thread (exports, packing,
 passwords) an arena of its own, up to eight for each core, and each keeps the most that it ever held. After the first
 photo it would take blocks of megabytes from there as well, between which small ones come to lie that keep them from
-being given back."""
+being given back. Where less is free at the end it is kept: to give it back and ask for it again takes longer than some
+answers.
+"""
 
 TICKS_A_PULSE = 10
 """uvicorn ticks ten times a second, in the loop that answers: while it does not turn, there is no pulse."""
