@@ -98,6 +98,7 @@ def lines(body: bytes, piece: int) -> Iterator[tuple[int, bytes]]:
 
 def check(body: bytes, most: int) -> None:
     """Raises TooLarge for more than so many lines that are not blank, and for an endless one."""
+    few = body.count(b"\n") < most  # so few that none needs to be blank
     at, number, rows = 0, 1, 0
     while at < len(body):
         # However many lines end within so many bytes, none of them is too long.
@@ -106,9 +107,8 @@ def check(body: bytes, most: int) -> None:
             raise TooLarge(f"line {number} is over {LONGEST_LINE:,} bytes")
         end = len(body) if end < 0 else end
         text = body[at:end]
-        count = text.count(b"\n") + 1
-        number, at = number + count, end + 1
-        rows += count if rows + count <= most else sum(bool(line) and not line.isspace() for line in text.split(b"\n"))
+        number, at = number + text.count(b"\n") + 1, end + 1
+        rows += 0 if few else sum(bool(line) and not line.isspace() for line in text.split(b"\n"))
         if rows > most:
             raise TooLarge(f"the batch has over {most:,} rows: send several")
 
